@@ -1,0 +1,26 @@
+//go:build deps
+package d
+import (
+_ "github.com/cometbft/cometbft/node"
+_ "github.com/cosmos/iavl"
+_ "github.com/btcsuite/btcd/btcec/v2/schnorr"
+_ "google.golang.org/grpc"
+_ "google.golang.org/protobuf/proto"
+_ "github.com/cockroachdb/pebble/v2"
+_ "github.com/spf13/cobra"
+_ "github.com/pelletier/go-toml/v2"
+_ "github.com/cockroachdb/datadriven"
+_ "github.com/rogpeppe/go-internal/testscript"
+_ "pgregory.net/rapid"
+_ "github.com/planetscale/vtprotobuf/protohelpers"
+_ "golang.org/x/sync/errgroup"
+_ "golang.org/x/time/rate"
+_ "github.com/prometheus/client_golang/prometheus/promhttp"
+_ "github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
+_ "golang.org/x/term"
+_ "github.com/cometbft/cometbft-db"
+_ "google.golang.org/genproto/googleapis/rpc/errdetails"
+_ "google.golang.org/grpc/health"
+_ "google.golang.org/grpc/reflection"
+_ "github.com/hashicorp/golang-lru/v2"
+)
