@@ -1,0 +1,12 @@
+// Package tx owns the envelope of a transaction: how its bytes are read, what is refused before anybody looks at the
+// state, which bytes are signed, and what its id is.
+//
+// Decoding is stricter than protobuf's: unknown fields, repeated singular fields and two members of one oneof are refused
+// at every depth, because a node that skips what another understands would fork. The bytes of the body are hashed as they
+// came; nothing is ever encoded again to be checked.
+//
+// A [Rejection] is the one error type for bad transactions, here and in every module of the state machine: a stable code
+// that is consensus, and a text that is not. Any other error is a failure of the machine, never a verdict.
+//
+// Everything here is a pure function and safe for concurrent use. A [Tx] is immutable after [Decode].
+package tx
