@@ -1,0 +1,142 @@
+package keys
+
+import (
+	"encoding/binary"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+)
+
+// schnorrTag is the tag of the hash from which the coefficients of a Schnorr batch are derived.
+var schnorrTag = NewTag("althing/keys/batch/schnorr/v1")
+
+// maxShare is how many times its own size a failed batch may be verified in halves before the rest is verified singly.
+const maxShare = 3
+
+// schnorrBatch is the scratch of verifying Schnorr signatures together. Its slices are kept between uses.
+type schnorrBatch struct {
+	terms  []term
+	keys   map[[MaxPublicKeySize]byte]int // encoding of a key → its index in sums
+	sums   []keySum
+	msm    msm
+	budget int // how many signatures may still be verified together
+}
+
+// term is what one signature contributes to the equation of a batch.
+type term struct {
+	index int // of the entry
+	key   *PublicKey
+	r     affine
+	a     half             // the coefficient, never negative
+	as    btcec.ModNScalar // a·s
+	ae    btcec.ModNScalar // a·e
+}
+
+// keySum is what all signatures under one key contribute together.
+type keySum struct {
+	point *affine
+	k     btcec.ModNScalar
+}
+
+// verifySchnorr verifies the Schnorr signatures with the given indices. A signature (r, s) is valid if r is the x of
+// a curve point and, with R the one of even y, R + e·P - s·G is infinity. That is summed over the batch, each times a
+// coefficient of 128 bits that nobody could know before the whole batch was fixed:
+//
+//	Σ aᵢ·Rᵢ + Σ (aᵢ·eᵢ)·Pᵢ - (Σ aᵢ·sᵢ)·G = infinity
+//
+// The sum of a batch with a wrong signature is infinity with a probability of 2^-128.
+func (b *Batch) verifySchnorr(indices []int, verdicts []error) {
+	s := &b.schnorr
+	if len(indices) < minBatch {
+		for _, i := range indices {
+			verdicts[i] = b.entries[i].verify()
+		}
+		return
+	}
+	if s.keys == nil {
+		s.keys = make(map[[MaxPublicKeySize]byte]int)
+	}
+	s.terms = s.terms[:0]
+	coefficients := newStream(b.seed(&schnorrTag, indices))
+	for _, i := range indices {
+		e := &b.entries[i]
+		var a [32]byte
+		_, _ = coefficients.Read(a[16:])
+		t := term{index: i, key: &e.pub, a: half{hi: binary.BigEndian.Uint64(a[16:]), lo: binary.BigEndian.Uint64(a[24:])}}
+		var x fe
+		x.setBytes(e.sig[:32])
+		if !t.r.lift(&x, false) {
+			verdicts[i] = ErrSignature
+			continue
+		}
+		var k, sigS btcec.ModNScalar
+		k.SetBytes(&a)
+		sigS.SetBytes((*[32]byte)(e.sig[32:]))
+		t.as.Mul2(&k, &sigS)
+		c := challenge(&e.pub, &e.digest, &e.sig)
+		t.ae.Mul2(&k, &c)
+		s.terms = append(s.terms, t)
+	}
+	s.budget = maxShare * len(s.terms)
+	b.settle(s.terms, false, verdicts)
+}
+
+// settle finds the verdicts of the terms: by their common equation, else by halves, else one by one. If suspect is set
+// they are known not to be all valid. It reports whether they are all valid.
+//
+// The coefficients serve all parts of a batch, because they were fixed by the whole. What is wrong is always found
+// wrong singly, so a mistake in the fast arithmetic that makes an equation fail costs time and nothing else.
+func (b *Batch) settle(terms []term, suspect bool, verdicts []error) bool {
+	s := &b.schnorr
+	if len(terms) == 0 {
+		return true
+	}
+	if len(terms) >= minBatch && (suspect || s.budget >= len(terms)) {
+		if !suspect {
+			s.budget -= len(terms)
+			if s.holds(terms) {
+				return true
+			}
+		}
+		if s.budget > 0 {
+			mid := len(terms) / 2
+			left := b.settle(terms[:mid], false, verdicts)
+			right := b.settle(terms[mid:], left, verdicts)
+			return left && right
+		}
+	}
+	all := true
+	for i := range terms {
+		e := &b.entries[terms[i].index]
+		verdicts[terms[i].index] = e.verify()
+		all = all && verdicts[terms[i].index] == nil
+	}
+	return all
+}
+
+// holds reports whether the equation of the terms holds.
+func (s *schnorrBatch) holds(terms []term) bool {
+	s.msm.reset()
+	clear(s.keys)
+	s.sums = s.sums[:0]
+	var base btcec.ModNScalar
+	for i := range terms {
+		t := &terms[i]
+		s.msm.add(&t.r, t.a)
+		base.Add(&t.as)
+		// Many signatures under one key, as when one account pays many, cost one point.
+		k, seen := s.keys[t.key.raw]
+		if !seen {
+			k = len(s.sums)
+			s.keys[t.key.raw] = k
+			s.sums = append(s.sums, keySum{point: t.key.point})
+		}
+		s.sums[k].k.Add(&t.ae)
+	}
+	base.Negate()
+	ok := s.msm.addFull(&generator, &base)
+	for i := range s.sums {
+		ok = s.msm.addFull(s.sums[i].point, &s.sums[i].k) && ok
+	}
+	total := s.msm.sum()
+	return ok && total.isInfinity()
+}
