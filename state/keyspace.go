@@ -1,0 +1,118 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// Prefixes of keys in the tree: the first byte of every key that is part of
+// the app hash. Append-only: a number is never given a second meaning, because
+// proofs and old versions outlive the code. The column on the right says how
+// the things below a prefix are listed: by scanning the range of keys, or
+// through an index in the local data.
+const (
+	PrefixChain         byte = 0x01 // feature level, chain meta             range (a handful of keys)
+	PrefixCharter       byte = 0x02 // rules of governance and limits        range
+	PrefixOrgs          byte = 0x03 // org                                   range
+	PrefixNodes         byte = 0x04 // node key, by org                      range
+	PrefixAccounts      byte = 0x05 // org, account                          range; accounts of an org are a sub-range
+	PrefixAssets        byte = 0x10 // org, asset: definition                range; assets of an org are a sub-range
+	PrefixBalances      byte = 0x11 // org, account, asset: amount           range; holdings of an account are a sub-range
+	PrefixSupply        byte = 0x12 // org, asset: total                     none; read by key
+	PrefixHolds         byte = 0x13 // hold                                  local index by account and by asset (LocalHolds)
+	PrefixCollections   byte = 0x20 // org, collection: policy               range; collections of an org are a sub-range
+	PrefixRecords       byte = 0x21 // org, collection, id: newest version   range; records of a collection are a sub-range
+	PrefixRecordHistory byte = 0x22 // org, collection, id, version          range; versions of a record are a sub-range
+	PrefixBlockIDs      byte = 0x30 // height: digest of the block's ids     range, ascending by height
+	PrefixLongExpiry    byte = 0x31 // org: unexpired long-lived ids         none; read by key
+)
+
+// Prefixes of keys in the local data: the first byte of every key that is
+// written in the same batch as a block but is not part of the app hash.
+// Append-only as well; what is kept here can be rebuilt from the blocks or
+// checked against the tree.
+const (
+	LocalTransactions byte = 0x01 // transaction id: height, index, outcome   none; read by id
+	LocalBlockResults byte = 0x02 // height, page: results and events         range, ascending by height and page
+	LocalSummaries    byte = 0x03 // height: counts, digests                  range, ascending by height
+	LocalHolds        byte = 0x04 // account or asset, hold                   range
+)
+
+// Namespaces of the database: the first byte of every key in Pebble.
+// Append-only. Everything below a namespace is written by one owner.
+const (
+	spaceFormat        byte = 0x00 // the format marker: magic, version
+	spaceMeta          byte = 0x01 // head, oldest height, time and root of each retained height
+	spaceTree          byte = 0x02 // nodes of the IAVL tree, in the encoding of iavl v1
+	spaceFlat          byte = 0x03 // newest value of each tree key, as it is
+	spaceLocal         byte = 0x04 // local data, keys as given
+	spaceCometBlocks   byte = 0x10 // CometBFT: blocks, parts, commits
+	spaceCometState    byte = 0x11 // CometBFT: validators, parameters, last results
+	spaceCometEvidence byte = 0x12 // CometBFT: evidence
+)
+
+// cometSpace maps the names CometBFT gives its databases to namespaces.
+func cometSpace(name string) (byte, bool) {
+	switch name {
+	case "blockstore":
+		return spaceCometBlocks, true
+	case "state":
+		return spaceCometState, true
+	case "evidence":
+		return spaceCometEvidence, true
+	}
+	return 0, false
+}
+
+const separator = 0x00
+
+// Key returns prefix followed by parts with a zero byte between them. Parts
+// are names; a name never contains a zero byte, so that no key is the prefix
+// of another part list and all keys that share leading parts are one range:
+//
+//	Key(PrefixAccounts, "acme", "alice")       one account
+//	PrefixRange(Key(PrefixAccounts, "acme", "")) all accounts of acme
+//
+// A part with a zero byte is a programming error and panics.
+func Key(prefix byte, parts ...string) []byte {
+	size := 1
+	for _, part := range parts {
+		size += len(part) + 1
+	}
+	key := append(make([]byte, 0, size+8), prefix)
+	for i, part := range parts {
+		if strings.IndexByte(part, separator) >= 0 {
+			panic(fmt.Sprintf("state: part %q of a key contains a zero byte", part))
+		}
+		if i > 0 {
+			key = append(key, separator)
+		}
+		key = append(key, part...)
+	}
+	return key
+}
+
+// Uint64 appends n to key as eight bytes, big endian, so that keys sort by n.
+func Uint64(key []byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(key, n)
+}
+
+// PrefixEnd returns the smallest key that is greater than every key starting
+// with prefix, or nil when there is none (prefix is empty or all 0xff).
+func PrefixEnd(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] != 0xff {
+			end := append([]byte(nil), prefix[:i+1]...)
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}
+
+// PrefixRange returns the bounds of all keys that start with prefix, in the
+// form [View.Scan] takes.
+func PrefixRange(prefix []byte) (start, end []byte) {
+	return prefix, PrefixEnd(prefix)
+}
