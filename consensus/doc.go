@@ -1,0 +1,29 @@
+// Package consensus is CometBFT v0.40.0 assembled as a library: it orders the
+// transactions of one network and drives one [abci.Application] with the
+// decided blocks.
+//
+// A [Node] is made from a [Config] by [New], which starts nothing, and lives as long as
+// [Node.Run]: replay, catching up, following, stopping. Nothing of the engine runs
+// after Run has returned; only then may the databases and the application be closed.
+//
+// Nobody else in the program sees an engine type, except the application its ABCI
+// edge. What the engine needs from the rest is small: a [Pool] that says whether a
+// block is worth making, a [Gossip] that is handed the raw bytes of transaction
+// messages, a [p2p.Registry] that says who may connect, and databases.
+//
+// Invariants:
+//
+//   - An idle network makes no blocks: a block is proposed only when the pool wants one, or to
+//     publish a changed application hash (one "proof" block after each block that
+//     changed it).
+//   - A peer that the registry does not list gets nothing but the handshake, whoever dialled.
+//   - No signature leaves the [Signer] before its record is on disk.
+//   - When consensus stops by itself, Run returns an error that is
+//     [ErrConsensusStopped] and says why; the process must exit (no zombies).
+//   - Consensus calls on the application come one at a time, from one goroutine.
+//
+// Goroutines: New and Run belong to the caller. [Node.Status], [Node.Block],
+// [Node.BlockRange] and [Node.Reconciled] may be called from anywhere at any time.
+//
+// DESIGN.md beside this file argues the assembly, every knob and the record format.
+package consensus
