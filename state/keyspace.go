@@ -9,22 +9,22 @@ import (
 // Prefixes of keys in the tree: the first byte of every key that is part of
 // the app hash. Append-only: a number is never given a second meaning, because
 // proofs and old versions outlive the code. The column on the right says how
-// the things below a prefix are listed: by scanning the range of keys, or
-// through an index in the local data.
+// the things below a prefix are listed: by scanning the range of keys, or not
+// at all.
 const (
-	PrefixChain         byte = 0x01 // feature level, chain meta             range (a handful of keys)
+	PrefixChain         byte = 0x01 // feature level, genesis hash           range (a handful of keys)
 	PrefixCharter       byte = 0x02 // rules of governance and limits        range
 	PrefixOrgs          byte = 0x03 // org                                   range
 	PrefixNodes         byte = 0x04 // node key, by org                      range
 	PrefixAccounts      byte = 0x05 // org, account                          range; accounts of an org are a sub-range
 	PrefixAssets        byte = 0x10 // org, asset: definition                range; assets of an org are a sub-range
-	PrefixBalances      byte = 0x11 // org, account, asset: amount           range; holdings of an account are a sub-range
+	PrefixBalances      byte = 0x11 // asset, account: holding               range; holders of an asset are a sub-range
 	PrefixSupply        byte = 0x12 // org, asset: total                     none; read by key
-	PrefixHolds         byte = 0x13 // hold                                  local index by account and by asset (LocalHolds)
+	PrefixHolds         byte = 0x13 // hold id                               range
 	PrefixCollections   byte = 0x20 // org, collection: policy               range; collections of an org are a sub-range
 	PrefixRecords       byte = 0x21 // org, collection, id: newest version   range; records of a collection are a sub-range
 	PrefixRecordHistory byte = 0x22 // org, collection, id, version          range; versions of a record are a sub-range
-	PrefixBlockIDs      byte = 0x30 // height: digest of the block's ids     range, ascending by height
+	PrefixBlockIDs      byte = 0x30 // last expiry, height: digest of ids    range, ascending by expiry
 	PrefixLongExpiry    byte = 0x31 // org: unexpired long-lived ids         none; read by key
 )
 
@@ -35,8 +35,8 @@ const (
 const (
 	LocalTransactions byte = 0x01 // transaction id: height, index, outcome   none; read by id
 	LocalBlockResults byte = 0x02 // height, page: results and events         range, ascending by height and page
-	LocalSummaries    byte = 0x03 // height: counts, digests                  range, ascending by height
-	LocalHolds        byte = 0x04 // account or asset, hold                   range
+	LocalSummaries    byte = 0x03 // height: count, last expiry               range, ascending by height
+	LocalHorizon      byte = 0x04 // newest height whose local data is gone   none; one key
 )
 
 // Namespaces of the database: the first byte of every key in Pebble.

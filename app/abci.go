@@ -1,0 +1,228 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	"github.com/althing-ledger/althing/app/membership"
+	"github.com/althing-ledger/althing/mempool"
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/tx"
+	"github.com/althing-ledger/althing/state"
+)
+
+// trial is a proposal that has been executed before it was decided.
+type trial struct {
+	hash     []byte
+	block    *block
+	outcomes []outcome
+}
+
+// staged is a decided block that waits for its commit.
+type staged struct {
+	height   uint64
+	time     int64
+	outcomes []outcome
+	rules    *rules
+}
+
+// Info tells the engine where this node's state stands.
+func (a *App) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
+	return &abci.ResponseInfo{
+		Data:             "althing",
+		AppVersion:       a.rules.Load().level,
+		LastBlockHeight:  int64(a.store.Height()),
+		LastBlockAppHash: a.store.AppHash(),
+	}, nil
+}
+
+// InitChain begins the network. The state of the genesis document is written with the first block.
+func (a *App) InitChain(_ context.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
+	if req.ChainId != a.genesis.ChainID {
+		return nil, fmt.Errorf("begin network %s: the genesis document is of %s", req.ChainId, a.genesis.ChainID)
+	}
+	return &abci.ResponseInitChain{AppHash: a.genesis.Hash[:]}, nil
+}
+
+// PrepareProposal fills a block with pending transactions that every node will admit.
+func (a *App) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+	b, err := a.begin(uint64(req.Height), req.Time)
+	if err != nil {
+		return nil, err
+	}
+	defer b.release()
+	var failure error
+	room := min(req.MaxTxBytes, int64(b.rules.charter.MaxBlockBytes))
+	txs := a.pool.Reap(room, req.Time, func(t *tx.Tx) mempool.Use {
+		if failure != nil {
+			return mempool.Keep
+		}
+		err := b.admit(mempool.Verdict{Tx: t})
+		if _, rejected := tx.CodeOf(err); !rejected {
+			failure = err
+			return mempool.Keep
+		}
+		return use(err)
+	})
+	if failure != nil {
+		return nil, failure
+	}
+	return &abci.ResponsePrepareProposal{Txs: txs}, nil
+}
+
+// ProcessProposal accepts a proposal whose every transaction may stand in it, and keeps what executing it came to.
+func (a *App) ProcessProposal(_ context.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+	reject := &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}
+	size := 0
+	for _, raw := range req.Txs {
+		size += sizeInBlock(raw)
+	}
+	if most := a.rules.Load().charter.MaxBlockBytes; uint64(size) > most {
+		a.log.Warn("refused a proposal", "height", req.Height, "reason", "too large", "bytes", size, "most", most)
+		return reject, nil
+	}
+	err := a.try(req)
+	if errors.Is(err, errInvalidProposal) {
+		a.log.Warn("refused a proposal", "height", req.Height, "reason", err.Error())
+		a.counters.refusedProposals.Add(1)
+		return reject, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
+}
+
+// try executes a proposal on a buffer that is thrown away unless the block is decided.
+func (a *App) try(req *abci.RequestProcessProposal) (err error) {
+	a.forgetTrial()
+	verdicts := a.verifier.Verify(req.Txs, a.rules.Load().limits)
+	b, err := a.begin(uint64(req.Height), req.Time)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// A transaction that makes this program panic must not take down every validator, over and over: the
+		// proposal is refused and the transaction set aside. Nothing is recovered once a block is decided.
+		if cause := recover(); cause != nil {
+			a.log.Error("a transaction panicked", "height", req.Height, "index", b.running, "cause", cause, "stack", string(debug.Stack()))
+			if t := verdicts[b.running].Tx; t != nil {
+				a.pool.Drop(t.Hash)
+			}
+			err = fmt.Errorf("%w: transaction %d panicked: %v", errInvalidProposal, b.running, cause)
+		}
+		if err != nil {
+			b.release()
+		}
+	}()
+	outcomes, err := b.run(verdicts, true)
+	if err != nil {
+		return err
+	}
+	a.tried = &trial{hash: bytes.Clone(req.Hash), block: b, outcomes: outcomes}
+	return nil
+}
+
+func (a *App) forgetTrial() {
+	if a.tried != nil {
+		a.tried.block.release()
+		a.tried = nil
+	}
+}
+
+// FinalizeBlock executes a decided block, or takes what its proposal came to, and works out the app hash.
+func (a *App) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	b, outcomes, err := a.decided(req)
+	if err != nil {
+		return nil, err
+	}
+	defer b.release()
+	local, err := b.localWrites(outcomes)
+	if err != nil {
+		return nil, err
+	}
+	next, err := readRules(b.kv)
+	if err != nil {
+		return nil, err
+	}
+	root, err := a.store.Stage(b.height, req.Time, b.kv, local)
+	if err != nil {
+		return nil, fmt.Errorf("stage block %d: %w", b.height, err)
+	}
+	a.staged = &staged{height: b.height, time: b.time, outcomes: outcomes, rules: next}
+	results := make([]*abci.ExecTxResult, len(outcomes))
+	for i, o := range outcomes {
+		results[i] = &abci.ExecTxResult{Code: uint32(o.Code), Data: o.result}
+	}
+	return &abci.ResponseFinalizeBlock{TxResults: results, AppHash: root}, nil
+}
+
+// decided returns the executed block of a request.
+func (a *App) decided(req *abci.RequestFinalizeBlock) (*block, []outcome, error) {
+	if t := a.tried; t != nil && bytes.Equal(t.hash, req.Hash) && t.block.height == uint64(req.Height) {
+		a.tried = nil
+		return t.block, t.outcomes, nil
+	}
+	a.forgetTrial()
+	verdicts := a.verifier.Verify(req.Txs, a.rules.Load().limits)
+	b, err := a.begin(uint64(req.Height), req.Time)
+	if err != nil {
+		return nil, nil, err
+	}
+	outcomes, err := b.run(verdicts, false)
+	if err != nil {
+		b.release()
+		return nil, nil, err
+	}
+	return b, outcomes, nil
+}
+
+// Commit makes the block part of what this node knows, and then tells whoever waits for it.
+func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {
+	done := a.staged
+	if done == nil {
+		return nil, errors.New("commit without a block")
+	}
+	a.staged = nil
+	if err := a.store.Commit(); err != nil {
+		return nil, fmt.Errorf("commit block %d: %w", done.height, err)
+	}
+	a.rules.Store(done.rules)
+	ids := make([]tx.ID, 0, len(done.outcomes))
+	for _, o := range done.outcomes {
+		if o.admitted {
+			ids = append(ids, tx.ID(o.Id))
+		}
+		if o.Code == ledgerv1.Code_CODE_OK {
+			a.counters.applied.Add(1)
+		} else {
+			a.counters.rejected.Add(1)
+		}
+	}
+	a.pool.Commit(done.height, time.Unix(0, done.time), ids)
+	a.waiters.commit(done)
+	return &abci.ResponseCommit{RetainHeight: int64(a.store.RetainHeight())}, nil
+}
+
+// sizeInBlock is the number of bytes that a transaction takes in a block: its own, a tag and a length.
+func sizeInBlock(raw []byte) int { return abci.ProtoSize(raw) }
+
+// Nodes returns the nodes that the newest state lists, by name.
+func (a *App) Nodes() ([]*membership.Node, error) {
+	view := a.store.Latest()
+	defer view.Release()
+	return membership.List(view)
+}
+
+var _ abci.Application = (*App)(nil)
+
+var _ state.Reader = nothing{}
+
+// Close lets go of the state. The engine must have stopped.
+func (a *App) Close() { a.forgetTrial() }

@@ -1,0 +1,12 @@
+// Package grpcapi serves the ledger over gRPC: one service per module, the LedgerService, health and reflection. It
+// translates and never decides: what is true is up to the state machine, what may be sent is up to the pool.
+//
+// A [Server] is made by [New] and serves while [Server.Run] runs. Everything a stranger can make it hold is bounded: the
+// size of messages, the streams of a connection, the calls of a client per second, the transactions of a stream that
+// wait for their outcome, the watchers.
+//
+// errors.go maps every kind of error to its gRPC code. A refused transaction carries a google.rpc.ErrorInfo of the domain
+// `althing` whose reason is the name of its code; RESOURCE_EXHAUSTED carries a google.rpc.RetryInfo.
+//
+// Unlike the rest of app, this package reads the clock: to say what time it is, to bound waits, to settle expiries.
+package grpcapi

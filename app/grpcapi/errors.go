@@ -1,0 +1,102 @@
+package grpcapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/mempool"
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/tx"
+	"github.com/althing-ledger/althing/state"
+)
+
+// domain marks the errors of the ledger in google.rpc.ErrorInfo.
+const domain = "althing"
+
+// waiterRetry is when to come back to a node on which too many calls wait.
+const waiterRetry = time.Second
+
+// An ErrorKind says why an [Engine] cannot give a block.
+type ErrorKind string
+
+func (k ErrorKind) Error() string { return string(k) }
+
+const (
+	// ErrBlockPruned is returned for a block that is no longer kept.
+	ErrBlockPruned = ErrorKind("the block is no longer kept on this node")
+	// ErrBlockFuture is returned for a block that has not been committed.
+	ErrBlockFuture = ErrorKind("the block has not been committed")
+	// ErrNotReady is returned while the node cannot read blocks.
+	ErrNotReady = ErrorKind("the node is not ready")
+)
+
+// toStatus is the one place where errors become gRPC codes.
+func toStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, already := status.FromError(err); already {
+		return err
+	}
+	var rejection *tx.Rejection
+	var full *mempool.FullError
+	var pruned *state.PrunedError
+	switch {
+	case errors.As(err, &rejection):
+		return refused(rejection)
+	case errors.As(err, &full):
+		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(full.RetryAfter)})
+	case errors.Is(err, app.ErrTooManyWaiters):
+		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(waiterRetry)})
+	case errors.As(err, &pruned):
+		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", map[string]string{"oldest_height": fmt.Sprint(pruned.Oldest)})
+	case errors.Is(err, app.ErrHistoryPruned), errors.Is(err, ErrBlockPruned):
+		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", nil)
+	case errors.Is(err, state.ErrFuture), errors.Is(err, ErrBlockFuture):
+		return detailed(codes.OutOfRange, err.Error(), "FUTURE", nil)
+	case errors.Is(err, ErrNotReady), errors.Is(err, mempool.ErrClosed), errors.Is(err, state.ErrClosed):
+		return status.Error(codes.Unavailable, err.Error())
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, err.Error())
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, err.Error())
+	default:
+		return status.Error(codes.Internal, err.Error())
+	}
+}
+
+// refused is the status of a transaction or a question that breaks a rule.
+func refused(r *tx.Rejection) error {
+	code := codes.InvalidArgument
+	switch r.Code {
+	case ledgerv1.Code_CODE_NOT_FOUND:
+		code = codes.NotFound
+	case ledgerv1.Code_CODE_ALREADY_EXISTS, ledgerv1.Code_CODE_DUPLICATE:
+		code = codes.AlreadyExists
+	case ledgerv1.Code_CODE_EXPIRED, ledgerv1.Code_CODE_EXPIRY_TOO_DISTANT, ledgerv1.Code_CODE_TOO_MANY_LONG_EXPIRIES:
+		code = codes.FailedPrecondition
+	case ledgerv1.Code_CODE_UNKNOWN_ACCOUNT, ledgerv1.Code_CODE_MISSING_SIGNATURE, ledgerv1.Code_CODE_WRONG_SIGNATURE,
+		ledgerv1.Code_CODE_HIGH_S, ledgerv1.Code_CODE_KEY_NOT_LISTED, ledgerv1.Code_CODE_SURPLUS_SIGNATURE,
+		ledgerv1.Code_CODE_ORG_NOT_ACTIVE:
+		code = codes.PermissionDenied
+	}
+	return detailed(code, r.Text, tx.Reason(r.Code), map[string]string{"code": fmt.Sprint(int32(r.Code))})
+}
+
+func detailed(code codes.Code, text, reason string, metadata map[string]string, more ...protoadapt.MessageV1) error {
+	st := status.New(code, text)
+	details := append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: domain, Reason: reason, Metadata: metadata}}, more...)
+	if with, err := st.WithDetails(details...); err == nil {
+		st = with
+	}
+	return st.Err()
+}

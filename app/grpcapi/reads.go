@@ -1,0 +1,162 @@
+package grpcapi
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/app/accounts"
+	"github.com/althing-ledger/althing/app/assets"
+	"github.com/althing-ledger/althing/app/governance"
+	"github.com/althing-ledger/althing/app/membership"
+	"github.com/althing-ledger/althing/app/records"
+	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
+	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
+	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
+	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
+	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
+	"github.com/althing-ledger/althing/state"
+)
+
+// maxHeightWait bounds how long a read waits for its min_height when the call has no deadline of its own.
+const maxHeightWait = 30 * time.Second
+
+// question is what every read request has.
+type question interface {
+	GetHeight() uint64
+	GetMinHeight() uint64
+	GetProve() bool
+}
+
+// read answers one read request from the view it asks for.
+func read[Q question, A any](ctx context.Context, a *app.App, q Q, query func(*state.View, Q) (*A, error)) (*A, error) {
+	if q.GetProve() {
+		return nil, status.Error(codes.Unimplemented, "this version serves no proofs: ask without prove, or use a newer node")
+	}
+	height, least := q.GetHeight(), q.GetMinHeight()
+	if height != 0 && height < least {
+		return nil, status.Errorf(codes.InvalidArgument, "height is %d and min_height is %d: ask for one of them", height, least)
+	}
+	if least > 0 {
+		wait, cancel := context.WithTimeout(ctx, maxHeightWait)
+		defer cancel()
+		if err := a.WaitHeight(wait, least); err != nil {
+			if ctx.Err() != nil {
+				return nil, toStatus(ctx.Err())
+			}
+			return nil, toStatus(&state.FutureError{Height: least, Latest: a.Height()})
+		}
+	}
+	view, err := a.View(height)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	defer view.Release()
+	if view.Height() == 0 {
+		return nil, toStatus(ErrNotReady)
+	}
+	answer, err := query(view, q)
+	return answer, toStatus(err)
+}
+
+type accountsServer struct {
+	accountsv1.UnimplementedAccountsServiceServer
+	app *app.App
+}
+
+func (s *accountsServer) GetOrg(ctx context.Context, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgResponse, error) {
+	return read(ctx, s.app, q, accounts.GetOrg)
+}
+
+func (s *accountsServer) ListOrgs(ctx context.Context, q *accountsv1.ListOrgsRequest) (*accountsv1.ListOrgsResponse, error) {
+	return read(ctx, s.app, q, accounts.ListOrgs)
+}
+
+func (s *accountsServer) GetAccount(ctx context.Context, q *accountsv1.GetAccountRequest) (*accountsv1.GetAccountResponse, error) {
+	return read(ctx, s.app, q, accounts.GetAccount)
+}
+
+func (s *accountsServer) ListAccounts(ctx context.Context, q *accountsv1.ListAccountsRequest) (*accountsv1.ListAccountsResponse, error) {
+	return read(ctx, s.app, q, accounts.ListAccounts)
+}
+
+type membershipServer struct {
+	membershipv1.UnimplementedMembershipServiceServer
+	app *app.App
+}
+
+func (s *membershipServer) GetNode(ctx context.Context, q *membershipv1.GetNodeRequest) (*membershipv1.GetNodeResponse, error) {
+	return read(ctx, s.app, q, membership.GetNode)
+}
+
+func (s *membershipServer) ListNodes(ctx context.Context, q *membershipv1.ListNodesRequest) (*membershipv1.ListNodesResponse, error) {
+	return read(ctx, s.app, q, membership.ListNodes)
+}
+
+type governanceServer struct {
+	governancev1.UnimplementedGovernanceServiceServer
+	app *app.App
+}
+
+func (s *governanceServer) GetCharter(ctx context.Context, q *governancev1.GetCharterRequest) (*governancev1.GetCharterResponse, error) {
+	return read(ctx, s.app, q, governance.GetCharter)
+}
+
+type assetsServer struct {
+	assetsv1.UnimplementedAssetsServiceServer
+	app *app.App
+}
+
+func (s *assetsServer) GetAsset(ctx context.Context, q *assetsv1.GetAssetRequest) (*assetsv1.GetAssetResponse, error) {
+	return read(ctx, s.app, q, assets.GetAsset)
+}
+
+func (s *assetsServer) ListAssets(ctx context.Context, q *assetsv1.ListAssetsRequest) (*assetsv1.ListAssetsResponse, error) {
+	return read(ctx, s.app, q, assets.ListAssets)
+}
+
+func (s *assetsServer) GetBalance(ctx context.Context, q *assetsv1.GetBalanceRequest) (*assetsv1.GetBalanceResponse, error) {
+	return read(ctx, s.app, q, assets.GetBalance)
+}
+
+func (s *assetsServer) ListBalances(ctx context.Context, q *assetsv1.ListBalancesRequest) (*assetsv1.ListBalancesResponse, error) {
+	return read(ctx, s.app, q, assets.ListBalances)
+}
+
+func (s *assetsServer) GetHold(ctx context.Context, q *assetsv1.GetHoldRequest) (*assetsv1.GetHoldResponse, error) {
+	return read(ctx, s.app, q, assets.GetHold)
+}
+
+func (s *assetsServer) ListHolds(ctx context.Context, q *assetsv1.ListHoldsRequest) (*assetsv1.ListHoldsResponse, error) {
+	return read(ctx, s.app, q, assets.ListHolds)
+}
+
+func (s *assetsServer) CheckSupply(ctx context.Context, q *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
+	return read(ctx, s.app, q, func(view *state.View, _ *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
+		return assets.CheckSupply(ctx, view)
+	})
+}
+
+type recordsServer struct {
+	recordsv1.UnimplementedRecordsServiceServer
+	app *app.App
+}
+
+func (s *recordsServer) GetCollection(ctx context.Context, q *recordsv1.GetCollectionRequest) (*recordsv1.GetCollectionResponse, error) {
+	return read(ctx, s.app, q, records.GetCollection)
+}
+
+func (s *recordsServer) GetRecord(ctx context.Context, q *recordsv1.GetRecordRequest) (*recordsv1.GetRecordResponse, error) {
+	return read(ctx, s.app, q, records.GetRecord)
+}
+
+func (s *recordsServer) ListRecords(ctx context.Context, q *recordsv1.ListRecordsRequest) (*recordsv1.ListRecordsResponse, error) {
+	return read(ctx, s.app, q, records.ListRecords)
+}
+
+func (s *recordsServer) GetHistory(ctx context.Context, q *recordsv1.GetHistoryRequest) (*recordsv1.GetHistoryResponse, error) {
+	return read(ctx, s.app, q, records.GetHistory)
+}
