@@ -9,12 +9,11 @@ import (
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/althing-ledger/althing/app/membership"
 	"github.com/althing-ledger/althing/mempool"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
 )
 
 // trial is a proposal that has been executed before it was decided.
@@ -59,16 +58,13 @@ func (a *App) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposa
 	defer b.release()
 	var failure error
 	room := min(req.MaxTxBytes, int64(b.rules.charter.MaxBlockBytes))
-	txs := a.pool.Reap(room, req.Time, func(t *tx.Tx) mempool.Use {
-		if failure != nil {
-			return mempool.Keep
-		}
+	txs := a.pool.Reap(room, req.Time, func(t *tx.Tx) (mempool.Use, error) {
 		err := b.admit(mempool.Verdict{Tx: t})
 		if _, rejected := tx.CodeOf(err); !rejected {
 			failure = err
-			return mempool.Keep
+			return mempool.Stop, nil
 		}
-		return use(err)
+		return use(err), err
 	})
 	if failure != nil {
 		return nil, failure
@@ -112,10 +108,10 @@ func (a *App) try(req *abci.RequestProcessProposal) (err error) {
 		// proposal is refused and the transaction set aside. Nothing is recovered once a block is decided.
 		if cause := recover(); cause != nil {
 			a.log.Error("a transaction panicked", "height", req.Height, "index", b.running, "cause", cause, "stack", string(debug.Stack()))
-			if t := verdicts[b.running].Tx; t != nil {
-				a.pool.Drop(t.Hash)
-			}
 			err = fmt.Errorf("%w: transaction %d panicked: %v", errInvalidProposal, b.running, cause)
+			if t := verdicts[b.running].Tx; t != nil {
+				a.pool.Drop(t.Hash, err)
+			}
 		}
 		if err != nil {
 			b.release()
@@ -210,19 +206,10 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 	return &abci.ResponseCommit{RetainHeight: int64(a.store.RetainHeight())}, nil
 }
 
-// sizeInBlock is the number of bytes that a transaction takes in a block: its own, a tag and a length.
-func sizeInBlock(raw []byte) int { return abci.ProtoSize(raw) }
-
-// Nodes returns the nodes that the newest state lists, by name.
-func (a *App) Nodes() ([]*membership.Node, error) {
-	view := a.store.Latest()
-	defer view.Release()
-	return membership.List(view)
-}
-
-var _ abci.Application = (*App)(nil)
-
-var _ state.Reader = nothing{}
+// sizeInBlock is the number of bytes that a transaction takes in an encoded block: a tag, its length and its own.
+func sizeInBlock(raw []byte) int { return protowire.SizeTag(1) + protowire.SizeBytes(len(raw)) }
 
 // Close lets go of the state. The engine must have stopped.
 func (a *App) Close() { a.forgetTrial() }
+
+var _ abci.Application = (*App)(nil)

@@ -99,6 +99,7 @@ func New(cfg Config) (*App, error) {
 	cfg.Pool.StaleBlock = func() time.Duration { return seconds(a.rules.Load().charter.StaleBlockSeconds) }
 	cfg.Pool.Authorize = a.authorize
 	cfg.Pool.Committed = a.committed
+	cfg.Pool.Height, cfg.Pool.BlockTime = view.Height(), view.BlockTime()
 	if a.pool, err = mempool.NewPool(cfg.Pool); err != nil {
 		return nil, err
 	}

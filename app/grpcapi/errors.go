@@ -37,6 +37,8 @@ const (
 	ErrBlockFuture = ErrorKind("the block has not been committed")
 	// ErrNotReady is returned while the node cannot read blocks.
 	ErrNotReady = ErrorKind("the node is not ready")
+
+	errTooManyWatchers = ErrorKind("too many watchers on this node")
 )
 
 // toStatus is the one place where errors become gRPC codes.
@@ -55,7 +57,7 @@ func toStatus(err error) error {
 		return refused(rejection)
 	case errors.As(err, &full):
 		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(full.RetryAfter)})
-	case errors.Is(err, app.ErrTooManyWaiters):
+	case errors.Is(err, app.ErrTooManyWaiters), errors.Is(err, errTooManyWatchers):
 		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(waiterRetry)})
 	case errors.As(err, &pruned):
 		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", map[string]string{"oldest_height": fmt.Sprint(pruned.Oldest)})

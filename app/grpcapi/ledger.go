@@ -190,7 +190,7 @@ func (s *ledgerServer) Watch(q *ledgerv1.WatchRequest, stream ledgerv1.LedgerSer
 	case s.watch <- struct{}{}:
 		defer func() { <-s.watch }()
 	default:
-		return toStatus(&mempool.FullError{RetryAfter: waiterRetry, Text: "too many watchers on this node"})
+		return toStatus(errTooManyWatchers)
 	}
 	height := q.FromHeight
 	if height == 0 {

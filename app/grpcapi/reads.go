@@ -135,9 +135,7 @@ func (s *assetsServer) ListHolds(ctx context.Context, q *assetsv1.ListHoldsReque
 }
 
 func (s *assetsServer) CheckSupply(ctx context.Context, q *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
-	return read(ctx, s.app, q, func(view *state.View, _ *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
-		return assets.CheckSupply(ctx, view)
-	})
+	return read(ctx, s.app, q, assets.CheckSupply)
 }
 
 type recordsServer struct {

@@ -7,8 +7,8 @@ import (
 	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/app/grpcapi"
 	"github.com/althing-ledger/althing/consensus"
-	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 	"github.com/althing-ledger/althing/p2p"
+	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 )
 
 // blockOverhead is the room for a block's header, votes and evidence beside its transactions.

@@ -41,9 +41,6 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 			err = errors.Join(err, fmt.Errorf("close %s: %w", what, failed))
 		}
 	}
-	if options.Now == nil {
-		options.Now = time.Now
-	}
 	log, err := newLogger(h.Config, options.Log)
 	if err != nil {
 		return err
@@ -216,6 +213,7 @@ func openSigner(h *home.Home, options Options) (*consensus.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Unset, the engine keeps its own rules for the time of votes.
 	signer.Now = options.Now
 	return signer, nil
 }
