@@ -73,7 +73,7 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 	if err != nil {
 		return err
 	}
-	gossip, err := mempool.NewGossip(mempool.GossipConfig{Pool: machine.Pool(), Logger: log.With("part", "gossip"), Now: options.Now})
+	gossip, err := mempool.NewGossip(mempool.GossipConfig{Pool: machine.Pool(), Logger: log.With("part", "gossip")})
 	if err != nil {
 		return err
 	}
