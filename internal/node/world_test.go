@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/internal/home"
 	"github.com/althing-ledger/althing/internal/node"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
@@ -64,11 +67,19 @@ func (m *member) logged() string {
 // newNetwork makes a network of four and starts nothing. now is the nodes' clock, nil for the real one.
 func newNetwork(t testing.TB, now func() time.Time, change func(*home.Config)) *network {
 	t.Helper()
-	files, err := testnet.New(t.TempDir()+"/net", testnet.Options{Validators: 4, Name: "test"})
+	return newNetworkOf(t, testnet.Options{Validators: 4, Name: "test"}, now, change)
+}
+
+func newNetworkOf(t testing.TB, o testnet.Options, now func() time.Time, change func(*home.Config)) *network {
+	t.Helper()
+	files, err := testnet.New(t.TempDir()+"/net", o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := &network{t: t, files: files, now: now}
+	if now != nil {
+		n.begin(now())
+	}
 	for _, listed := range files.File.Nodes {
 		if change != nil {
 			reconfigure(t, listed.Home, change)
@@ -91,6 +102,32 @@ func newNetwork(t testing.TB, now func() time.Time, change func(*home.Config)) *
 		n.nodes = append(n.nodes, m)
 	}
 	return n
+}
+
+// begin makes the network one that began at another time.
+func (n *network) begin(at time.Time) {
+	n.t.Helper()
+	file, err := os.ReadFile(filepath.Join(n.files.File.Nodes[0].Home, "genesis.json"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	genesis, err := app.ParseGenesis(file)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	genesis.Doc.Time = timestamppb.New(at)
+	if file, err = app.EncodeGenesis(genesis.Doc); err != nil {
+		n.t.Fatal(err)
+	}
+	if genesis, err = app.ParseGenesis(file); err != nil {
+		n.t.Fatal(err)
+	}
+	n.files.File.ChainID = genesis.ChainID
+	for _, listed := range n.files.File.Nodes {
+		if err := os.WriteFile(filepath.Join(listed.Home, "genesis.json"), file, 0o600); err != nil {
+			n.t.Fatal(err)
+		}
+	}
 }
 
 // start runs the node until stop.
