@@ -83,7 +83,8 @@ func (a *App) ProcessProposal(_ context.Context, req *abci.RequestProcessProposa
 		a.log.Warn("refused a proposal", "height", req.Height, "reason", "too large", "bytes", size, "most", most)
 		return reject, nil
 	}
-	err := a.try(req)
+	a.forgetTrial()
+	err := a.try(req, a.verifier.Verify(req.Txs, a.rules.Load().limits))
 	if errors.Is(err, errInvalidProposal) {
 		a.log.Warn("refused a proposal", "height", req.Height, "reason", err.Error())
 		a.counters.refusedProposals.Add(1)
@@ -96,9 +97,7 @@ func (a *App) ProcessProposal(_ context.Context, req *abci.RequestProcessProposa
 }
 
 // try executes a proposal on a buffer that is thrown away unless the block is decided.
-func (a *App) try(req *abci.RequestProcessProposal) (err error) {
-	a.forgetTrial()
-	verdicts := a.verifier.Verify(req.Txs, a.rules.Load().limits)
+func (a *App) try(req *abci.RequestProcessProposal, verdicts []mempool.Verdict) (err error) {
 	b, err := a.begin(uint64(req.Height), req.Time)
 	if err != nil {
 		return err

@@ -74,6 +74,11 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldWith(t, func(*genesisv1.Genesis) {})
+}
+
+func newWorldWith(t testing.TB, change func(*genesisv1.Genesis)) *world {
+	t.Helper()
 	w := &world{t: t, keys: map[string]keys.PrivateKey{}, nonces: &seeded{text: "nonces"}}
 	doc := &genesisv1.Genesis{Format: 1, Name: "test", Time: timestamppb.New(genesisTime), FeatureLevel: FeatureLevel, Orgs: orgs}
 	for i, org := range orgs {
@@ -97,6 +102,7 @@ func newWorld(t testing.TB) *world {
 		}
 		return 1
 	})
+	change(doc)
 	var err error
 	if w.file, err = EncodeGenesis(doc); err != nil {
 		t.Fatal(err)
