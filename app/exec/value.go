@@ -1,11 +1,8 @@
 package exec
 
 import (
-	"encoding/hex"
 	"fmt"
 
-	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
-	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
 )
 
@@ -19,7 +16,7 @@ type Message interface {
 	UnmarshalVT([]byte) error
 }
 
-// Put writes m under key: a format byte, then the fields in ascending order.
+// Put writes m under key: a format byte, then the fields in ascending order. An error is a programming error.
 func Put(kv state.Writer, key []byte, m Message) error {
 	b, err := m.MarshalVTStrict()
 	if err != nil {
@@ -29,13 +26,16 @@ func Put(kv state.Writer, key []byte, m Message) error {
 	return nil
 }
 
-// Get reads the message under key into m and reports whether there is one.
+// Get reads the message under key into m and reports whether there is one. An error is an I/O failure or corruption.
 func Get(kv state.Reader, key []byte, m Message) (bool, error) {
 	b, err := kv.Get(key)
 	if err != nil || b == nil {
 		return false, err
 	}
-	return true, Decode(b, m)
+	if err := Decode(b, m); err != nil {
+		return false, fmt.Errorf("key %x: %w", key, err)
+	}
+	return true, nil
 }
 
 // Decode reads a value that [Put] wrote.
@@ -47,37 +47,4 @@ func Decode(b []byte, m Message) error {
 		return fmt.Errorf("decode a %T: %w", m, err)
 	}
 	return nil
-}
-
-// Bounds of a page of a listing.
-const (
-	defaultPage = 100
-	maxPage     = 1000
-	maxToken    = 1024
-)
-
-// List calls each with the keys and values under prefix, in key order, for one page of a listing. size 0 means 100; page
-// is empty or what the page before returned as next. next is empty on the last page.
-func List(view *state.View, prefix []byte, page string, size uint32, each func(key, value []byte) error) (next string, err error) {
-	if size > maxPage || len(page) > maxToken {
-		return "", tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "page_size is at most %d, and page is what the page before returned", maxPage)
-	}
-	if size == 0 {
-		size = defaultPage
-	}
-	after, err := hex.DecodeString(page)
-	if err != nil {
-		return "", tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "page is not what a page before returned")
-	}
-	start := append(append([]byte(nil), prefix...), after...)
-	var count uint32
-	err = view.Scan(start, state.PrefixEnd(prefix), func(key, value []byte) (bool, error) {
-		if count == size {
-			next = hex.EncodeToString(key[len(prefix):])
-			return false, nil
-		}
-		count++
-		return true, each(key, value)
-	})
-	return next, err
 }
