@@ -170,7 +170,7 @@ func (e *engine) connect(state sm.State, evidenceReactor *evidence.Reactor) erro
 	cmtp2p.MultiplexTransportMaxIncomingConnections(p2p.MaxMembers + handshakeSlots)(e.transport)
 	e.sw = cmtp2p.NewSwitch(c, e.transport, cmtp2p.SwitchPeerFilters(n.roster.admit))
 	// A lost connection is an error to the switch and an ordinary day to a mesh.
-	e.sw.SetLogger(n.engine.module("p2p", slog.LevelInfo))
+	e.sw.SetLogger(n.engine.module("p2p", slog.LevelDebug))
 	e.reconciler = p2p.NewReconciler(p2p.ReconcilerConfig{
 		Self: n.id, Registry: n.cfg.Registry, Mesh: mesh{e.sw}, Logger: n.log,
 	})
