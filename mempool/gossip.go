@@ -1,0 +1,251 @@
+package mempool
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// reofferAfter is how long a transaction has been pending when it is offered again; each further time twice as long
+	// passes, up to reofferMost.
+	reofferAfter = 2 * time.Second
+	reofferMost  = time.Minute
+	// reofferPeriod is how often this is looked at, while anything is pending.
+	reofferPeriod = time.Second
+	// reofferBytes and reofferTxs bound what is offered again per period.
+	reofferBytes = 1 << 20
+	reofferTxs   = 4096
+	// relayTo is how many peers a transaction of another node is offered to, at random.
+	relayTo = 2
+	// patience is how long a sender waits after its peer could not be sent to.
+	patience = time.Second
+)
+
+// GossipConfig is what a [Gossip] needs.
+type GossipConfig struct {
+	// Pool is what transactions are taken from and given to. Required.
+	Pool *Pool
+	// Logger receives what peers do wrong. Default: none.
+	Logger *slog.Logger
+}
+
+// Gossip offers transactions to peers and takes theirs. It is safe for concurrent use.
+type Gossip struct {
+	pool    *Pool
+	log     *slog.Logger
+	changed chan struct{} // capacity 1: a peer has come
+	// early stands for peers that send before they are announced or after they have gone.
+	early *source
+
+	mu    sync.Mutex
+	peers map[string]*peer
+}
+
+// peer is a connected node.
+type peer struct {
+	id     string
+	send   func([]byte) bool
+	source *source
+	gone   chan struct{} // closed by RemovePeer
+	more   chan struct{} // capacity 1: again is not empty
+
+	mu    sync.Mutex
+	again []*entry // to be offered again, not more than reofferTxs
+
+	started bool // guarded by the Gossip's mutex: it has its sender
+
+	sent, sentBytes, received, receivedBytes, failed atomic.Uint64
+}
+
+// PeerStats is what passed between this node and a peer since it connected.
+type PeerStats struct {
+	// Sent and SentBytes count transactions handed to the connection and their bytes, Failed the messages it did not take.
+	Sent, SentBytes, Failed uint64
+	// Received and ReceivedBytes count transactions that the peer offered. Of these, Dropped found no room, Known were
+	// here already, Refused were bad, and Accepted became pending; the rest waits.
+	Received, ReceivedBytes           uint64
+	Dropped, Known, Refused, Accepted uint64
+}
+
+// NewGossip returns a Gossip without peers, or [ErrInvalidConfig].
+func NewGossip(cfg GossipConfig) (*Gossip, error) {
+	if cfg.Pool == nil {
+		return nil, fmt.Errorf("%w: Pool is missing", ErrInvalidConfig)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Gossip{
+		pool: cfg.Pool, log: cfg.Logger, changed: make(chan struct{}, 1),
+		early: &source{name: "unannounced"}, peers: map[string]*peer{},
+	}, nil
+}
+
+// MaxMessageBytes returns the constant of that name.
+func (g *Gossip) MaxMessageBytes() int { return MaxMessageBytes }
+
+// AddPeer announces a connected peer. It is offered this node's own pending transactions and from then on every new one.
+// send hands a message to the connection; it may wait, and returns false if the peer did not get the message.
+func (g *Gossip) AddPeer(id string, send func(msg []byte) bool) {
+	p := &peer{id: id, send: send, source: &source{name: id}, gone: make(chan struct{}), more: make(chan struct{}, 1)}
+	g.mu.Lock()
+	old := g.peers[id]
+	g.peers[id] = p
+	g.mu.Unlock()
+	if old != nil {
+		close(old.gone)
+	}
+	notify(g.changed)
+}
+
+// RemovePeer announces that a peer has gone. What it offered stays.
+func (g *Gossip) RemovePeer(id string) {
+	g.mu.Lock()
+	p := g.peers[id]
+	delete(g.peers, id)
+	g.mu.Unlock()
+	if p != nil {
+		close(p.gone)
+	}
+}
+
+// Receive queues the transactions in a message from a peer, as far as there is room. The message must not be modified
+// afterwards. It returns [ErrMalformedMessage] for bytes that no correct node sends; a bad transaction is no error, because it
+// may have been good where it comes from.
+func (g *Gossip) Receive(id string, msg []byte) error {
+	raws, err := decodeMessage(msg)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	p := g.peers[id]
+	g.mu.Unlock()
+	from := g.early
+	if p != nil {
+		from = p.source
+		p.received.Add(uint64(len(raws)))
+		p.receivedBytes.Add(uint64(len(msg)))
+	}
+	if dropped := g.pool.queue.offer(from, raws, g.pool.cfg.Now()); dropped > 0 {
+		from.dropped.Add(uint64(dropped))
+	}
+	return nil
+}
+
+// Peers returns what passed between this node and each connected peer.
+func (g *Gossip) Peers() map[string]PeerStats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make(map[string]PeerStats, len(g.peers))
+	for id, p := range g.peers {
+		all[id] = PeerStats{
+			Sent: p.sent.Load(), SentBytes: p.sentBytes.Load(), Failed: p.failed.Load(),
+			Received: p.received.Load(), ReceivedBytes: p.receivedBytes.Load(),
+			Dropped: p.source.dropped.Load(), Known: p.source.known.Load(),
+			Refused: p.source.refused.Load(), Accepted: p.source.accepted.Load(),
+		}
+	}
+	return all
+}
+
+// Run sends until the context ends; then it returns nil, once every sender's last message was taken or given up. It may
+// run once.
+func (g *Gossip) Run(ctx context.Context) error {
+	var senders sync.WaitGroup
+	defer senders.Wait()
+	timer := time.NewTimer(reofferPeriod)
+	defer timer.Stop()
+	for {
+		for _, p := range g.newcomers() {
+			senders.Go(func() { g.serve(ctx, p) })
+		}
+		// Without anything pending there is no timer: an idle node sleeps.
+		empty, news := g.pool.idle()
+		var tick <-chan time.Time
+		if !empty {
+			tick, news = timer.C, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.changed:
+		case <-news:
+			timer.Reset(reofferPeriod)
+		case <-tick:
+			g.offerAgain()
+			timer.Reset(reofferPeriod)
+		}
+	}
+}
+
+// newcomers returns the peers that have no sender yet, and counts on them getting one.
+func (g *Gossip) newcomers() (peers []*peer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.peers {
+		if !p.started {
+			p.started = true
+			peers = append(peers, p)
+		}
+	}
+	return peers
+}
+
+// offerAgain hands what has been pending for long to the senders: this node's own transactions to all, others' to some,
+// but not to where they come from.
+func (g *Gossip) offerAgain() {
+	g.mu.Lock()
+	peers := make([]*peer, 0, len(g.peers))
+	for _, p := range g.peers {
+		peers = append(peers, p)
+	}
+	g.mu.Unlock()
+	if len(peers) == 0 {
+		return
+	}
+	own, foreign := g.pool.overstayed()
+	again := make(map[*peer][]*entry, len(peers))
+	for _, p := range peers {
+		again[p] = append(again[p], own...)
+	}
+	for _, e := range foreign {
+		rand.Shuffle(len(peers), func(i, k int) { peers[i], peers[k] = peers[k], peers[i] })
+		left := relayTo
+		for _, p := range peers {
+			if left > 0 && p.source != e.from {
+				again[p] = append(again[p], e)
+				left--
+			}
+		}
+	}
+	for p, entries := range again {
+		p.offerAgain(entries)
+	}
+}
+
+// offerAgain queues entries for a peer that is not busy with earlier ones.
+func (p *peer) offerAgain(entries []*entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if room := reofferTxs - len(p.again); len(entries) > room {
+		entries = entries[:max(room, 0)]
+	}
+	p.again = append(p.again, entries...)
+	if len(p.again) > 0 {
+		notify(p.more)
+	}
+}
+
+// takeAgain returns what is to be offered again.
+func (p *peer) takeAgain() []*entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	entries := p.again
+	p.again = nil
+	return entries
+}

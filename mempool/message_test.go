@@ -1,0 +1,76 @@
+package mempool
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+)
+
+func TestMessageRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, raws := range [][][]byte{
+		{{1}},
+		{bytes.Repeat([]byte{7}, 127), bytes.Repeat([]byte{8}, 128), {9}},
+		{make([]byte, MaxTxBytes)},
+	} {
+		msg := encodeMessage(raws)
+		got, err := decodeMessage(msg)
+		if err != nil || len(got) != len(raws) {
+			t.Fatalf("decode: %d transactions, %v", len(got), err)
+		}
+		for i := range raws {
+			if !bytes.Equal(got[i], raws[i]) {
+				t.Errorf("transaction %d differs", i)
+			}
+		}
+	}
+	if n := len(encodeMessage([][]byte{make([]byte, MaxTxBytes)})); n != MaxMessageBytes {
+		t.Errorf("the largest transaction makes a message of %d bytes, MaxMessageBytes is %d", n, MaxMessageBytes)
+	}
+}
+
+// malformed are messages that no node sends.
+var malformed = map[string][]byte{
+	"nothing":           {},
+	"version only":      {1},
+	"another version":   {2, 1, 0},
+	"zero length":       {1, 0},
+	"cut off":           {1, 2, 0},
+	"length cut off":    {1, 0x80},
+	"longer than needs": {1, 0x81, 0x00, 5},
+	"too large":         {1, 0x81, 0x80, 0x80, 0x02},
+	"overflow":          {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+	"too many":          append([]byte{1}, bytes.Repeat([]byte{1, 0}, maxMessageTxs+1)...),
+}
+
+func TestMalformedMessages(t *testing.T) {
+	t.Parallel()
+	for name, msg := range malformed {
+		if _, err := decodeMessage(msg); !errors.Is(err, ErrMalformedMessage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := decodeMessage(make([]byte, MaxMessageBytes+1)); !errors.Is(err, ErrMalformedMessage) {
+		t.Errorf("message above the maximum: %v", err)
+	}
+}
+
+// FuzzMessage: whatever decodes encodes to the same bytes, and nothing else is accepted.
+func FuzzMessage(f *testing.F) {
+	for _, msg := range malformed {
+		f.Add(msg)
+	}
+	f.Add(encodeMessage([][]byte{{1}, bytes.Repeat([]byte{2}, 300), {3, 4}}))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		raws, err := decodeMessage(msg)
+		if err != nil {
+			if !errors.Is(err, ErrMalformedMessage) {
+				t.Fatalf("an error of another kind: %v", err)
+			}
+			return
+		}
+		if again := encodeMessage(raws); !bytes.Equal(again, msg) {
+			t.Fatalf("%x decodes and encodes to %x", msg, again)
+		}
+	})
+}

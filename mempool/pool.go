@@ -1,0 +1,221 @@
+package mempool
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/errgroup"
+
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/tx"
+)
+
+const (
+	// maxBatchBytes bounds the arrivals that are verified together.
+	maxBatchBytes = 8 << 20
+	// maxGhosts bounds the transactions that are not pending any more but must still be seen to expire, and the requests to
+	// settle, each.
+	maxGhosts = 16_384
+	// quarantine is how long an encoding is refused after Drop.
+	quarantine = 10 * time.Minute
+)
+
+// Pool holds pending transactions. It is safe for concurrent use; see the package's comment for who calls what.
+type Pool struct {
+	cfg     Config
+	queue   *queue
+	wake    chan struct{} // capacity 1, for consensus
+	rearm   chan struct{} // capacity 1: the next moment to look at the clock may have changed
+	recheck chan struct{} // capacity 1: a block was committed
+
+	mu        sync.Mutex // guards everything below; never held while a function of cfg runs
+	pending   *pending
+	height    uint64
+	blockTime time.Time
+	hungry    appetite // for blocks with what is pending
+	settling  appetite // for blocks that are late enough for what has expired
+	// admitting holds the ids committed since the worker began to judge a batch, nil between batches.
+	admitting  map[tx.ID]struct{}
+	quarantine *simplelru.LRU[[32]byte, banned]
+	turn       int           // whose line Reap looks at first
+	news       chan struct{} // closed and replaced when something was inserted
+	drain      meter         // transactions committed
+	counts     Counts
+}
+
+// banned is an encoding that this node refuses for a while.
+type banned struct {
+	reason error
+	until  time.Time
+}
+
+// NewPool returns an empty pool, or [ErrInvalidConfig].
+func NewPool(cfg Config) (*Pool, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	bans, err := simplelru.NewLRU[[32]byte, banned](cfg.QuarantineTxs, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make the quarantine: %w", err)
+	}
+	return &Pool{
+		cfg:        cfg,
+		queue:      newQueue(cfg),
+		wake:       make(chan struct{}, 1),
+		rearm:      make(chan struct{}, 1),
+		recheck:    make(chan struct{}, 1),
+		pending:    newPending(),
+		height:     cfg.Height,
+		blockTime:  cfg.BlockTime,
+		hungry:     appetite{ration: 1},
+		settling:   appetite{ration: 2, blocks: 2},
+		quarantine: bans,
+		news:       make(chan struct{}),
+	}, nil
+}
+
+// Run works until the context ends; then it returns nil, and whoever waits gets [ErrClosed]. It returns an error earlier
+// when Authorize fails: the node must stop. It may run once.
+func (p *Pool) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.admitArrivals(ctx) })
+	group.Go(func() error { return p.recheckPending(ctx) })
+	group.Go(func() error { return p.watchClock(ctx) })
+	err := group.Wait()
+	for _, a := range p.queue.close() {
+		if a.reply != nil {
+			a.reply(nil, ErrClosed)
+		}
+	}
+	return err
+}
+
+// Submit hands in a transaction and waits for the verdict on it. A nil error means that it is pending on this node, perhaps
+// since before; nothing more is promised. Otherwise it returns
+//
+//   - a [*tx.Rejection]: these bytes are refused, and nothing is recorded under their id;
+//   - [ErrCommitted]: a block holds the transaction, its outcome is in the index;
+//   - [*FullError]: a bound is reached, try again;
+//   - [ErrClosed], the context's error, in which case the transaction may become pending all the same, or whatever error
+//     Authorize failed with.
+//
+// The decoded transaction is returned with a nil error and with ErrCommitted. raw is copied if it is kept.
+func (p *Pool) Submit(ctx context.Context, raw []byte) (*tx.Tx, error) {
+	type answer struct {
+		tx  *tx.Tx
+		err error
+	}
+	answers := make(chan answer, 1)
+	if err := p.SubmitAsync(raw, func(t *tx.Tx, err error) { answers <- answer{t, err} }); err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-answers:
+		return a.tx, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// SubmitAsync is Submit for streams: it returns at once. If it returns nil, reply is called exactly once with what Submit
+// would have returned, maybe before SubmitAsync returns; it must not block. If it returns an error ([*FullError],
+// [ErrClosed] or a [*tx.Rejection]) reply is not called. raw must not be modified before reply is called.
+func (p *Pool) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
+	if len(raw) > MaxTxBytes {
+		return tx.Reject(ledgerv1.Code_CODE_TOO_LARGE, "the transaction has %d bytes, no more than %d are possible: split it",
+			len(raw), MaxTxBytes)
+	}
+	known, err := p.preview(sha256.Sum256(raw))
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		reply(known, nil)
+		return nil
+	}
+	err = p.queue.submit(arrival{raw: raw, reply: reply, at: p.cfg.Now()})
+	if _, full := err.(*FullError); full {
+		p.mu.Lock()
+		p.counts.Full++
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// preview answers what needs no verification: the transaction if exactly these bytes are pending, an error if they are in
+// quarantine or there is no room for anybody.
+func (p *Pool) preview(hash [32]byte) (*tx.Tx, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.pending.byHash[hash]; e != nil {
+		p.counts.Known++
+		return e.tx, nil
+	}
+	if err := p.bannedLocked(hash); err != nil {
+		p.counts.refuse(err)
+		return nil, err
+	}
+	if len(p.pending.byID) >= p.cfg.MaxTxs || p.pending.bytes >= p.cfg.MaxBytes {
+		p.counts.Full++
+		return nil, &FullError{What: "the pool", RetryAfter: p.drain.until(p.cfg.MaxTxs / 8)}
+	}
+	return nil, nil
+}
+
+func (p *Pool) bannedLocked(hash [32]byte) error {
+	b, found := p.quarantine.Get(hash)
+	if !found {
+		return nil
+	}
+	if !p.cfg.Now().Before(b.until) {
+		p.quarantine.Remove(hash)
+		return nil
+	}
+	return b.reason
+}
+
+// Pending reports whether a transaction with this id is pending here.
+func (p *Pool) Pending(id tx.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pending.byID[id] != nil
+}
+
+// Drop removes the pending transaction with exactly these bytes, given by their SHA-256, and refuses them for ten minutes
+// with the reason, which should be a [*tx.Rejection]. The same body with other signatures is not concerned.
+func (p *Pool) Drop(hash [32]byte, reason error) {
+	p.mu.Lock()
+	e := p.pending.byHash[hash]
+	reason = p.dropLocked(e, hash, reason)
+	p.mu.Unlock()
+	if e != nil {
+		p.dropped(e, reason)
+	}
+}
+
+// dropLocked puts an encoding into quarantine and removes its entry, if any. It returns the reason as a rejection.
+func (p *Pool) dropLocked(e *entry, hash [32]byte, reason error) error {
+	if code, rejected := tx.CodeOf(reason); !rejected || code == ledgerv1.Code_CODE_OK {
+		reason = tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "this node cannot process the transaction: sign a different one (%v)", reason)
+	}
+	p.quarantine.Add(hash, banned{reason, p.cfg.Now().Add(quarantine)})
+	if e != nil && !e.gone {
+		p.pending.remove(e, true)
+		p.counts.Dropped++
+	}
+	return reason
+}
+
+// dropped tells whoever waits that this node has given up a transaction.
+func (p *Pool) dropped(e *entry, reason error) {
+	p.cfg.Logger.Debug("dropped a pending transaction", "id", e.tx.ID, "reason", reason)
+	p.cfg.Dropped(e.tx.ID, reason)
+}
+
+// Wake returns a channel that can be received from after WantsBlock may have become true. It is never closed.
+func (p *Pool) Wake() <-chan struct{} { return p.wake }

@@ -1,0 +1,247 @@
+package mempool
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/althing-ledger/althing/keys"
+	"github.com/althing-ledger/althing/proto/tx"
+)
+
+// Verdict is what the bytes of a transaction say about it, whatever the state. It is shared and read only.
+type Verdict struct {
+	// Tx is the decoded transaction, nil if it could not be decoded. Its bytes belong to the verifier.
+	Tx *tx.Tx
+	// Err is nil or a [*tx.Rejection].
+	Err error
+}
+
+// VerifierConfig is what a [Verifier] needs.
+type VerifierConfig struct {
+	// ChainID is the network that transactions must be made for. Required.
+	ChainID string
+	// Validate checks the operations of a decoded transaction without looking at any state: the same transaction always
+	// gets the same answer, nil or a [*tx.Rejection]. It is called from many goroutines at once. Nil: every operation passes.
+	Validate func(*tx.Tx) error
+	// Workers is how many goroutines share one call of Verify. Default: one per core that Go uses.
+	Workers int
+	// CacheEntries and CacheBytes bound the verdicts that are remembered: their number, and the sum of the sizes of their
+	// transactions. Decoded transactions take about three times their size in memory. Refusals have an eighth of both to
+	// themselves, so that garbage displaces garbage. Defaults 200,000 and 256 MiB.
+	CacheEntries int
+	CacheBytes   int64
+	// KeyCache is how many parsed public keys are remembered. Default 65,536, about 16 MiB.
+	KeyCache int
+}
+
+func (c VerifierConfig) withDefaults() VerifierConfig {
+	if c.Workers == 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.CacheEntries == 0 {
+		c.CacheEntries = 200_000
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 256 << 20
+	}
+	if c.KeyCache == 0 {
+		c.KeyCache = 65_536
+	}
+	return c
+}
+
+// refusedShare is the part of the cache that refusals have to themselves.
+const refusedShare = 8
+
+// Verifier decodes transactions and checks their signatures, each exactly once. It is safe for concurrent use.
+type Verifier struct {
+	cfg     VerifierConfig
+	keys    *lru.Cache[keyName, keys.PublicKey]
+	batches sync.Pool // of *keys.Batch, which are worth reusing: each has a MiB of tables
+
+	mu       sync.Mutex
+	accepted *verdictCache
+	refused  *verdictCache
+	flights  map[verdictKey]*flight
+	stats    VerifierStats
+}
+
+// VerifierStats counts what a [Verifier] has done since it was made.
+type VerifierStats struct {
+	// Verified counts transactions that were decoded and checked, Signatures their signatures.
+	Verified, Signatures uint64
+	// Remembered counts verdicts that were given from memory, Shared those that another caller was just reaching.
+	Remembered, Shared uint64
+	// Refused counts transactions that were decoded and checked in vain.
+	Refused uint64
+	// Batches counts the batches, Busy is how long all of them took, summed over goroutines.
+	Batches uint64
+	Busy    time.Duration
+	// Entries and Bytes are what is remembered now.
+	Entries int
+	Bytes   int64
+}
+
+// flight is a verdict that is being reached.
+type flight struct {
+	done    chan struct{} // closed when verdict is there, or will never be
+	verdict Verdict       // written before done is closed
+	reached bool          // as verdict; false if the goroutine that verified panicked
+}
+
+// job is one transaction that this call of Verify verifies.
+type job struct {
+	index  int // in the arguments of Verify
+	key    verdictKey
+	raw    []byte
+	flight *flight
+}
+
+// NewVerifier returns a verifier that has seen nothing, or [ErrInvalidConfig].
+func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
+	cfg = cfg.withDefaults()
+	if cfg.ChainID == "" {
+		return nil, fmt.Errorf("%w: ChainID is missing", ErrInvalidConfig)
+	}
+	if cfg.Workers < 0 || cfg.CacheEntries < refusedShare || cfg.CacheBytes < refusedShare || cfg.KeyCache < 0 {
+		return nil, fmt.Errorf("%w: Workers, CacheEntries, CacheBytes and KeyCache must be positive, the caches at least %d",
+			ErrInvalidConfig, refusedShare)
+	}
+	v := &Verifier{cfg: cfg, flights: map[verdictKey]*flight{}}
+	v.batches.New = func() any { return keys.NewBatch(chunkMin) }
+	var err error
+	if v.keys, err = lru.New[keyName, keys.PublicKey](cfg.KeyCache); err != nil {
+		return nil, fmt.Errorf("make the cache of keys: %w", err)
+	}
+	if v.accepted, err = newVerdictCache(cfg.CacheEntries, cfg.CacheBytes); err != nil {
+		return nil, fmt.Errorf("make the cache of verdicts: %w", err)
+	}
+	if v.refused, err = newVerdictCache(cfg.CacheEntries/refusedShare, cfg.CacheBytes/refusedShare); err != nil {
+		return nil, fmt.Errorf("make the cache of refusals: %w", err)
+	}
+	return v, nil
+}
+
+// Verify returns the verdict on each of raws, in their order. What is remembered under the same limits is not verified
+// again, and what another goroutine is verifying right now is waited for. The slices are copied before they are
+// kept, so they stay the caller's.
+func (v *Verifier) Verify(raws [][]byte, limits tx.Limits) []Verdict {
+	hashes := make([][32]byte, len(raws))
+	inChunks(len(raws), v.cfg.Workers, 512, 4096, func(from, to int) {
+		for i := from; i < to; i++ {
+			hashes[i] = sha256.Sum256(raws[i])
+		}
+	})
+	verdicts := make([]Verdict, len(raws))
+	own, foreign := v.claim(raws, hashes, limits, verdicts)
+	v.verify(own)
+	for _, j := range own {
+		verdicts[j.index] = j.flight.verdict
+	}
+	// Only now wait for others: whoever waits has nothing left that others could be waiting for.
+	for _, j := range foreign {
+		<-j.flight.done
+		if j.flight.reached {
+			verdicts[j.index] = j.flight.verdict
+		} else {
+			verdicts[j.index] = v.Verify([][]byte{j.raw}, limits)[0]
+		}
+	}
+	return verdicts
+}
+
+// Stats returns what the verifier has done so far.
+func (v *Verifier) Stats() VerifierStats {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := v.stats
+	s.Entries = v.accepted.lru.Len() + v.refused.lru.Len()
+	s.Bytes = v.accepted.bytes + v.refused.bytes
+	return s
+}
+
+// claim fills in the verdicts that are remembered, and divides the rest into those that are now ours to verify and those
+// that are already under way, here or elsewhere.
+func (v *Verifier) claim(raws [][]byte, hashes [][32]byte, limits tx.Limits, verdicts []Verdict) (own, foreign []job) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i, raw := range raws {
+		j := job{index: i, key: verdictKey{hashes[i], limits}, raw: raw}
+		if known, ok := v.accepted.get(j.key); ok {
+			verdicts[i] = known
+			v.stats.Remembered++
+			continue
+		}
+		if known, ok := v.refused.get(j.key); ok {
+			verdicts[i] = known
+			v.stats.Remembered++
+			continue
+		}
+		if under, ok := v.flights[j.key]; ok {
+			j.flight = under
+			foreign = append(foreign, j)
+			v.stats.Shared++
+			continue
+		}
+		j.flight = &flight{done: make(chan struct{})}
+		v.flights[j.key] = j.flight
+		own = append(own, j)
+	}
+	return own, foreign
+}
+
+// verify reaches and publishes the verdicts on jobs. If it panics, nobody is left waiting.
+func (v *Verifier) verify(jobs []job) {
+	if len(jobs) == 0 {
+		return
+	}
+	defer v.release(jobs)
+	inChunks(len(jobs), v.cfg.Workers, chunkMin, chunkMax, func(from, to int) {
+		begin := time.Now()
+		signatures := v.judge(jobs[from:to])
+		v.publish(jobs[from:to], signatures, time.Since(begin))
+	})
+}
+
+// publish remembers verdicts and hands them to those who wait.
+func (v *Verifier) publish(jobs []job, signatures int, took time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, j := range jobs {
+		verdict := j.flight.verdict
+		_, pure := tx.CodeOf(verdict.Err)
+		switch {
+		case verdict.Err == nil:
+			v.accepted.add(j.key, verdict)
+		case pure:
+			v.refused.add(j.key, verdict)
+		}
+		if verdict.Err != nil {
+			v.stats.Refused++
+		}
+		j.flight.reached = true
+		delete(v.flights, j.key)
+		close(j.flight.done)
+	}
+	v.stats.Verified += uint64(len(jobs))
+	v.stats.Signatures += uint64(signatures)
+	v.stats.Batches++
+	v.stats.Busy += took
+}
+
+// release gives up the jobs that have no verdict: a panic is on its way through.
+func (v *Verifier) release(jobs []job) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, j := range jobs {
+		if !j.flight.reached {
+			delete(v.flights, j.key)
+			close(j.flight.done)
+		}
+	}
+}
