@@ -1,0 +1,254 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/tx"
+)
+
+// errorDomain is the domain of the google.rpc.ErrorInfo that names a code of the ledger.
+const errorDomain = "althing"
+
+// ErrorKind identifies what went wrong. Kinds are constants: test for them with errors.Is. The numbers are stable; the
+// text of an error is free to change.
+type ErrorKind uint8
+
+// The kinds of errors of this package. Errors of the read services that are none of these are gRPC statuses: ask
+// status.Code, which also understands every type below.
+const (
+	// ErrNetworkFile is returned when a network file cannot be read or says something impossible.
+	ErrNetworkFile ErrorKind = 1
+
+	// ErrUnreachable is returned when no node answered; the error is an [*Unreachable].
+	ErrUnreachable ErrorKind = 2
+
+	// ErrWrongNetwork is returned when a node belongs to another network than the network file says. Nothing was sent to it.
+	ErrWrongNetwork ErrorKind = 3
+
+	// ErrFull is returned when a node has no room now; the error is a [*Full] and says when to come again.
+	ErrFull ErrorKind = 4
+
+	// ErrClock is returned instead of signing when this machine's clock and the node's are more than [MaxClockSkew] apart.
+	ErrClock ErrorKind = 5
+
+	// ErrNoKey is returned when there is no key file for an account, or none whose key the ledger lists for it.
+	ErrNoKey ErrorKind = 6
+
+	// ErrUndecided is returned when a transaction was handed over, or may have been, and the wait for its outcome ended
+	// first; the error is an [*Undecided].
+	ErrUndecided ErrorKind = 7
+
+	// ErrTransaction is returned when bytes or a file are no transaction of this network.
+	ErrTransaction ErrorKind = 8
+
+	// ErrAnswer is returned when a node's answer contradicts the question.
+	ErrAnswer ErrorKind = 9
+)
+
+// Error returns the text of the kind.
+func (k ErrorKind) Error() string {
+	switch k {
+	case ErrNetworkFile:
+		return "bad network file"
+	case ErrUnreachable:
+		return "no node answered"
+	case ErrWrongNetwork:
+		return "the node belongs to another network"
+	case ErrFull:
+		return "the node is full"
+	case ErrClock:
+		return "clocks differ"
+	case ErrNoKey:
+		return "no key"
+	case ErrUndecided:
+		return "the outcome is not known yet"
+	case ErrTransaction:
+		return "not a transaction"
+	case ErrAnswer:
+		return "the node's answer makes no sense"
+	default:
+		return fmt.Sprintf("client: error kind %d", uint8(k))
+	}
+}
+
+// Refused says that a node refused a transaction before it was ordered, so that nothing was recorded under its id, or
+// a question that breaks a rule.
+type Refused struct {
+	// Code may be one that this version has no name for.
+	Code    ledgerv1.Code
+	Reason  string // the code's name as people see it: `UNKNOWN_ACCOUNT`
+	Message string // for people: what is wrong and what to do
+	status  *status.Status
+}
+
+func (e *Refused) Error() string { return fmt.Sprintf("refused: %s: %s", e.Reason, e.Message) }
+
+// GRPCStatus returns the status that the node answered with.
+func (e *Refused) GRPCStatus() *status.Status { return e.status }
+
+// Full says that a node has no room for a transaction, or no time for a question, now.
+type Full struct {
+	RetryAfter time.Duration // what the node asks to wait before the same again
+	Message    string
+	status     *status.Status
+}
+
+func (e *Full) Error() string {
+	return fmt.Sprintf("%v: %s (again in %v)", ErrFull, e.Message, e.RetryAfter)
+}
+
+// Is reports whether target is [ErrFull].
+func (e *Full) Is(target error) bool { return target == ErrFull }
+
+// GRPCStatus returns the status that the node answered with.
+func (e *Full) GRPCStatus() *status.Status { return e.status }
+
+// Attempt is one try at one node.
+type Attempt struct {
+	Node    string // its name, or its address where it has none
+	Address string
+	Sent    bool // whether the request may have reached it
+	Err     error
+}
+
+// Unreachable says that no node answered, and of each one why.
+type Unreachable struct {
+	Attempts []Attempt
+}
+
+func (e *Unreachable) Error() string {
+	var b strings.Builder
+	b.WriteString(ErrUnreachable.Error())
+	for i, a := range e.Attempts {
+		sep := "; "
+		if i == 0 {
+			sep = ": "
+		}
+		fmt.Fprintf(&b, "%s%s (%s): %s", sep, a.Node, a.Address, reasonOf(a.Err))
+	}
+	return b.String()
+}
+
+// Is reports whether target is [ErrUnreachable].
+func (e *Unreachable) Is(target error) bool { return target == ErrUnreachable }
+
+// Unwrap returns the error of each attempt.
+func (e *Unreachable) Unwrap() []error {
+	errs := make([]error, len(e.Attempts))
+	for i, a := range e.Attempts {
+		errs[i] = a.Err
+	}
+	return errs
+}
+
+// GRPCStatus returns UNAVAILABLE.
+func (e *Unreachable) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
+
+// Sent reports whether the request may have reached a node.
+func (e *Unreachable) Sent() bool {
+	for _, a := range e.Attempts {
+		if a.Sent {
+			return true
+		}
+	}
+	return false
+}
+
+// Undecided says that the wait for a transaction's outcome ended before the outcome was known. The transaction may still
+// be committed until it expires; submitting the same bytes again, or waiting again, is safe.
+type Undecided struct {
+	ID        tx.ID
+	ExpiresAt time.Time
+	Err       error // why the wait ended; wraps the context's error where that was it
+}
+
+func (e *Undecided) Error() string {
+	return fmt.Sprintf("%v of transaction %s, which expires at %s: %v",
+		ErrUndecided, e.ID, e.ExpiresAt.UTC().Format(time.RFC3339), e.Err)
+}
+
+// Is reports whether target is [ErrUndecided].
+func (e *Undecided) Is(target error) bool { return target == ErrUndecided }
+
+// Unwrap returns why the wait ended.
+func (e *Undecided) Unwrap() error { return e.Err }
+
+// reasonOf returns a gRPC error's message without gRPC's own wrapping.
+func reasonOf(err error) string {
+	s, ok := status.FromError(err)
+	if !ok {
+		return err.Error()
+	}
+	message := s.Message()
+	for _, wrapping := range []string{"connection error: desc = ", "transport: Error while dialing: "} {
+		message = strings.TrimPrefix(strings.Trim(message, `"`), wrapping)
+	}
+	message = strings.Trim(message, `"`)
+	if s.Code() == codes.DeadlineExceeded {
+		return "did not answer in time"
+	}
+	return message
+}
+
+// fromStatus turns the status of a call into the types above where its details say so. Reasons of the ledger's domain that
+// are no codes, such as that of a pruned height, stay statuses.
+func fromStatus(err error) error {
+	if err == nil || errors.Is(err, ErrUnreachable) {
+		return err
+	}
+	s, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	for _, detail := range s.Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			if code, ok := codeOf(d); ok {
+				return &Refused{Code: code, Reason: strings.TrimPrefix(d.Reason, "CODE_"), Message: s.Message(), status: s}
+			}
+		case *errdetails.RetryInfo:
+			if s.Code() == codes.ResourceExhausted {
+				return &Full{RetryAfter: d.RetryDelay.AsDuration(), Message: s.Message(), status: s}
+			}
+		}
+	}
+	return err
+}
+
+// codeOf returns the code that an error names, by its number where this version does not know the name.
+func codeOf(info *errdetails.ErrorInfo) (ledgerv1.Code, bool) {
+	if info.Domain != errorDomain {
+		return 0, false
+	}
+	if code, known := ledgerv1.Code_value["CODE_"+strings.TrimPrefix(info.Reason, "CODE_")]; known && code != 0 {
+		return ledgerv1.Code(code), true
+	}
+	number, err := strconv.ParseInt(info.Metadata["code"], 10, 32)
+	return ledgerv1.Code(number), err == nil && number > 0
+}
+
+// isUnreachable reports whether another node may answer what this one did not. The context is the caller's, not the one
+// of the attempt: a try that ran out of its own time is the node's failure.
+func isUnreachable(ctx context.Context, err error) bool {
+	if errors.Is(err, ErrWrongNetwork) {
+		return true
+	}
+	switch status.Code(err) {
+	case codes.Unavailable:
+		return true
+	case codes.DeadlineExceeded, codes.Canceled:
+		return ctx.Err() == nil
+	default:
+		return false
+	}
+}
