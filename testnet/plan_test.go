@@ -1,0 +1,185 @@
+package testnet
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/client"
+	"github.com/althing-ledger/althing/internal/home"
+)
+
+func TestNewMakesWhatNodesAndClientsNeed(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "net")
+	n, err := New(dir, Options{Validators: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := os.ReadFile(filepath.Join(dir, genesisFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	genesis, err := app.ParseGenesis(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.File.ChainID != genesis.ChainID || !strings.HasPrefix(genesis.ChainID, "local-") || n.Containers() {
+		t.Errorf("chain id %q in the network file, %q in the genesis", n.File.ChainID, genesis.ChainID)
+	}
+	var names []string
+	addresses := map[string]bool{}
+	for i, node := range n.File.Nodes {
+		names = append(names, node.Name)
+		h, err := home.Load(node.Home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := genesis.Doc.Nodes[i]
+		if h.Config.Name != node.Name || h.Config.Org != node.Org || h.Config.GRPC.Listen != node.GRPC || h.Observer() {
+			t.Errorf("%s: home of %s of %s at %s", node.Name, h.Config.Name, h.Config.Org, h.Config.GRPC.Listen)
+		}
+		if string(h.Genesis) != string(document) {
+			t.Errorf("%s has another genesis document", node.Name)
+		}
+		if listed.Name != node.Name || string(listed.NodeKey) != string(h.NodeKey.Public().Bytes()) ||
+			string(listed.ValidatorKey) != string(h.ValidatorKey.Public().Bytes()) || listed.Addresses[0] != h.Config.P2P.Listen {
+			t.Errorf("the genesis lists %v for %s", listed, node.Name)
+		}
+		for _, address := range []string{h.Config.P2P.Listen, h.Config.GRPC.Listen, h.Config.Metrics.Listen} {
+			if addresses[address] {
+				t.Errorf("%s is used twice", address)
+			}
+			addresses[address] = true
+		}
+		for _, account := range []string{"admin", "treasury"} {
+			if keys, err := n.File.Keys(node.Org + "/" + account); err != nil || len(keys) != 1 {
+				t.Errorf("%s/%s has %d keys, %v", node.Org, account, len(keys), err)
+			}
+		}
+	}
+	if want := []string{"acme-1", "globex-1", "initech-1", "umbrella-1", "org5-1"}; !slices.Equal(names, want) {
+		t.Errorf("nodes %v, want %v", names, want)
+	}
+}
+
+// TestDirectoryCanBeMoved: nothing in the network file depends on where it lies.
+func TestDirectoryCanBeMoved(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	if _, err := New(filepath.Join(parent, "a"), Options{Validators: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(parent, "a"), filepath.Join(parent, "b")); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(filepath.Join(parent, "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := home.Load(n.File.Nodes[0].Home); err != nil {
+		t.Error(err)
+	}
+	if _, err := n.File.Keys("acme/admin"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	taken := t.TempDir()
+	if err := os.WriteFile(filepath.Join(taken, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free := filepath.Join(t.TempDir(), "net")
+	for name, c := range map[string]struct {
+		dir  string
+		o    Options
+		kind ErrorKind
+	}{
+		"none":     {free, Options{Validators: -1}, ErrOptions},
+		"too many": {free, Options{Validators: 17}, ErrOptions},
+		"name":     {free, Options{Name: "Local!"}, ErrOptions},
+		"taken":    {taken, Options{Validators: 1}, ErrExists},
+	} {
+		if _, err := New(c.dir, c.o); !errors.Is(err, c.kind) {
+			t.Errorf("%s: %v, want %q", name, err, c.kind)
+		}
+	}
+	if _, err := os.Lstat(free); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("something was made all the same")
+	}
+	if left, err := os.ReadDir(taken); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v in the directory that was taken", left, err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	if _, err := Open(t.TempDir()); !errors.Is(err, ErrNotNetwork) {
+		t.Errorf("an empty directory: %v, want ErrNotNetwork", err)
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, ErrNotNetwork) {
+		t.Errorf("no directory: %v, want ErrNotNetwork", err)
+	}
+	broken := t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, client.NetworkFileName), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(broken); !errors.Is(err, client.ErrNetworkFile) {
+		t.Errorf("a broken network file: %v, want ErrNetworkFile", err)
+	}
+}
+
+func TestPortsAreFreeAndDistinct(t *testing.T) {
+	t.Parallel()
+	first, err := reserve(30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := reserve(30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append(slices.Clone(first.numbers), second.numbers...)
+	slices.Sort(all)
+	if len(slices.Compact(all)) != 60 {
+		t.Error("a port was given twice while it was held")
+	}
+	if all[0] < firstPort || all[len(all)-1] > lastPort {
+		t.Errorf("ports from %d to %d", all[0], all[len(all)-1])
+	}
+	held := at(first.numbers[0])
+	if err := checkFree("acme-1", held); !errors.Is(err, ErrPortInUse) || !strings.Contains(err.Error(), "acme-1") {
+		t.Errorf("a port that is held: %v, want ErrPortInUse", err)
+	}
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reserve(lastPort - firstPort + 2); !errors.Is(err, ErrPortInUse) {
+		t.Errorf("more ports than there are: %v, want ErrPortInUse", err)
+	}
+}
+
+// TestUsedPortIsSaid: a network whose port another program took in the meantime.
+func TestUsedPortIsSaid(t *testing.T) {
+	t.Parallel()
+	n, err := New(filepath.Join(t.TempDir(), "net"), Options{Validators: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", n.File.Nodes[0].GRPC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	if err := n.Up(t.Context()); !errors.Is(err, ErrPortInUse) || !strings.Contains(err.Error(), n.File.Nodes[0].GRPC) {
+		t.Errorf("%v, want ErrPortInUse with the address", err)
+	}
+}
