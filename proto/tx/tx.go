@@ -56,7 +56,7 @@ type Limits struct {
 
 // Tx is a decoded transaction. It is read only.
 type Tx struct {
-	Raw        []byte
+	Raw        []byte   // the slice that was given to [Decode], which must not change any more
 	Hash       [32]byte // SHA-256 of Raw: these exact bytes, signatures included
 	ID         ID
 	Body       *ledgerv1.Body
@@ -70,19 +70,27 @@ type Tx struct {
 // Decode reads a transaction that was made for the given network. Errors are always a [*Rejection].
 //
 // What is checked here needs no state: the encoding, the limits, the network, the shape of the envelope, and that the
-// accounts that sign are those that are needed. Whether a signature is right and a key listed is for others to say.
+// accounts that sign are those that are needed. Whether a signature is right and a key listed is for others to say, and so
+// is whether the time of expiry suits the clock.
+//
+// The same transaction has several encodings that are accepted: signatures may stand in any order, fields too, and a default
+// may be written out. They share an id, because the id covers the bytes of the body alone; Hash tells them apart.
 func Decode(chainID string, raw []byte, limits Limits) (*Tx, error) {
 	if uint64(len(raw)) > limits.Bytes {
 		return nil, Reject(ledgerv1.Code_CODE_TOO_LARGE, "the transaction has %d bytes, the charter allows %d: split it", len(raw), limits.Bytes)
 	}
-	if err := txShape.check(raw, maxDepth); err != nil {
+	parts := MaxParts
+	if err := txShape.check(raw, maxDepth, &parts); err != nil {
 		return nil, err
 	}
 	envelope := new(ledgerv1.Tx)
 	if err := envelope.UnmarshalVT(raw); err != nil {
 		return nil, Reject(ledgerv1.Code_CODE_MALFORMED, "decode the transaction: %v", err)
 	}
-	if err := bodyShape.check(envelope.Body, maxDepth); err != nil {
+	if len(envelope.Body) == 0 {
+		return nil, Reject(ledgerv1.Code_CODE_MALFORMED, "the transaction has no body: encode an althing.ledger.v1.Tx")
+	}
+	if err := bodyShape.check(envelope.Body, maxDepth, &parts); err != nil {
 		return nil, err
 	}
 	body := new(ledgerv1.Body)
@@ -90,13 +98,17 @@ func Decode(chainID string, raw []byte, limits Limits) (*Tx, error) {
 		return nil, Reject(ledgerv1.Code_CODE_MALFORMED, "decode the body: %v", err)
 	}
 	if body.ChainId != chainID {
-		return nil, Reject(ledgerv1.Code_CODE_WRONG_CHAIN, "the transaction is for network %.60q, this is %s: sign it again for this one", body.ChainId, chainID)
+		return nil, Reject(ledgerv1.Code_CODE_WRONG_CHAIN, "the transaction is for network %.60q, this is %s: sign it again for this one",
+			body.ChainId, chainID)
 	}
 	t := &Tx{Raw: raw, Hash: sha256.Sum256(raw), ID: IDOf(chainID, envelope.Body), Body: body, Signatures: envelope.Signatures}
 	if err := t.checkBody(limits); err != nil {
 		return nil, err
 	}
-	return t, t.checkSigners(limits)
+	if err := t.checkSigners(limits); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (t *Tx) checkBody(limits Limits) error {
@@ -115,7 +127,7 @@ func (t *Tx) checkBody(limits Limits) error {
 	if len(body.Operations) == 0 {
 		return Reject(ledgerv1.Code_CODE_UNKNOWN_OPERATION, "the transaction has no operation: put in at least one")
 	}
-	if len(body.Operations) > int(limits.Operations) {
+	if uint64(len(body.Operations)) > uint64(limits.Operations) {
 		return Reject(ledgerv1.Code_CODE_TOO_LARGE, "the transaction has %d operations, the charter allows %d: split it", len(body.Operations), limits.Operations)
 	}
 	for i, op := range body.Operations {
@@ -149,7 +161,7 @@ func (t *Tx) checkBody(limits Limits) error {
 }
 
 func (t *Tx) checkSigners(limits Limits) error {
-	if len(t.Signatures) > int(limits.Signatures) {
+	if uint64(len(t.Signatures)) > uint64(limits.Signatures) {
 		return Reject(ledgerv1.Code_CODE_TOO_LARGE, "the transaction has %d signatures, the charter allows %d", len(t.Signatures), limits.Signatures)
 	}
 	signed := 0

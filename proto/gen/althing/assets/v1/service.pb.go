@@ -431,6 +431,7 @@ func (x *GetBalanceResponse) GetDecimals() uint32 {
 	return 0
 }
 
+// ListBalancesRequest names either an asset, for all its holders, or an account, for all it holds.
 type ListBalancesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
@@ -439,6 +440,7 @@ type ListBalancesRequest struct {
 	PageSize      uint32                 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	Page          string                 `protobuf:"bytes,5,opt,name=page,proto3" json:"page,omitempty"`
 	Asset         string                 `protobuf:"bytes,6,opt,name=asset,proto3" json:"asset,omitempty"`
+	Account       string                 `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -515,12 +517,20 @@ func (x *ListBalancesRequest) GetAsset() string {
 	return ""
 }
 
+func (x *ListBalancesRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
 type ListBalancesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Holdings      []*Holding             `protobuf:"bytes,3,rep,name=holdings,proto3" json:"holdings,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
-	Decimals      uint32                 `protobuf:"varint,5,opt,name=decimals,proto3" json:"decimals,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// With the decimals of each holding's asset beside it, in the same order.
+	Holdings      []*Holding `protobuf:"bytes,3,rep,name=holdings,proto3" json:"holdings,omitempty"`
+	NextPage      string     `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
+	Decimals      []uint32   `protobuf:"varint,5,rep,packed,name=decimals,proto3" json:"decimals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -576,11 +586,11 @@ func (x *ListBalancesResponse) GetNextPage() string {
 	return ""
 }
 
-func (x *ListBalancesResponse) GetDecimals() uint32 {
+func (x *ListBalancesResponse) GetDecimals() []uint32 {
 	if x != nil {
 		return x.Decimals
 	}
-	return 0
+	return nil
 }
 
 type GetHoldRequest struct {
@@ -1074,7 +1084,7 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"\x12GetBalanceResponse\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x124\n" +
 	"\aholding\x18\x03 \x01(\v2\x1a.althing.assets.v1.HoldingR\aholding\x12\x1a\n" +
-	"\bdecimals\x18\x04 \x01(\rR\bdecimals\"\xa9\x01\n" +
+	"\bdecimals\x18\x04 \x01(\rR\bdecimals\"\xc3\x01\n" +
 	"\x13ListBalancesRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
@@ -1082,12 +1092,13 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
 	"\x04page\x18\x05 \x01(\tR\x04page\x12\x14\n" +
-	"\x05asset\x18\x06 \x01(\tR\x05asset\"\x9f\x01\n" +
+	"\x05asset\x18\x06 \x01(\tR\x05asset\x12\x18\n" +
+	"\aaccount\x18\a \x01(\tR\aaccount\"\x9f\x01\n" +
 	"\x14ListBalancesResponse\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x126\n" +
 	"\bholdings\x18\x03 \x03(\v2\x1a.althing.assets.v1.HoldingR\bholdings\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage\x12\x1a\n" +
-	"\bdecimals\x18\x05 \x01(\rR\bdecimals\"v\n" +
+	"\bdecimals\x18\x05 \x03(\rR\bdecimals\"v\n" +
 	"\x0eGetHoldRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +

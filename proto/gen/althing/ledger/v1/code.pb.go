@@ -98,6 +98,8 @@ const (
 	Code_CODE_LAST_ADMIN Code = 113
 	// A limit on the number of things is reached.
 	Code_CODE_LIMIT_REACHED Code = 114
+	// An earlier transaction of the same block changed the keys or the org of an account that signs.
+	Code_CODE_AUTHORITY_CHANGED Code = 115
 )
 
 // Enum value maps for Code.
@@ -139,6 +141,7 @@ var (
 		112: "CODE_THRESHOLD_UNREACHABLE",
 		113: "CODE_LAST_ADMIN",
 		114: "CODE_LIMIT_REACHED",
+		115: "CODE_AUTHORITY_CHANGED",
 	}
 	Code_value = map[string]int32{
 		"CODE_OK":                     0,
@@ -177,6 +180,7 @@ var (
 		"CODE_THRESHOLD_UNREACHABLE":  112,
 		"CODE_LAST_ADMIN":             113,
 		"CODE_LIMIT_REACHED":          114,
+		"CODE_AUTHORITY_CHANGED":      115,
 	}
 )
 
@@ -211,7 +215,7 @@ var File_althing_ledger_v1_code_proto protoreflect.FileDescriptor
 
 const file_althing_ledger_v1_code_proto_rawDesc = "" +
 	"\n" +
-	"\x1calthing/ledger/v1/code.proto\x12\x11althing.ledger.v1*\xc4\x06\n" +
+	"\x1calthing/ledger/v1/code.proto\x12\x11althing.ledger.v1*\xe0\x06\n" +
 	"\x04Code\x12\v\n" +
 	"\aCODE_OK\x10\x00\x12\x12\n" +
 	"\x0eCODE_MALFORMED\x10\x01\x12\x12\n" +
@@ -249,7 +253,8 @@ const file_althing_ledger_v1_code_proto_rawDesc = "" +
 	"\x10CODE_NOT_GRANTED\x10o\x12\x1e\n" +
 	"\x1aCODE_THRESHOLD_UNREACHABLE\x10p\x12\x13\n" +
 	"\x0fCODE_LAST_ADMIN\x10q\x12\x16\n" +
-	"\x12CODE_LIMIT_REACHED\x10rBHZFgithub.com/althing-ledger/althing/proto/gen/althing/ledger/v1;ledgerv1b\x06proto3"
+	"\x12CODE_LIMIT_REACHED\x10r\x12\x1a\n" +
+	"\x16CODE_AUTHORITY_CHANGED\x10sBHZFgithub.com/althing-ledger/althing/proto/gen/althing/ledger/v1;ledgerv1b\x06proto3"
 
 var (
 	file_althing_ledger_v1_code_proto_rawDescOnce sync.Once
