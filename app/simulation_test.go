@@ -10,6 +10,7 @@ import (
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/althing-ledger/althing/keys"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
@@ -19,7 +20,6 @@ import (
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	"github.com/althing-ledger/althing/state"
 	"github.com/althing-ledger/althing/state/statetest"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 var (
