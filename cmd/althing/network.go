@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/consensus"
+	"github.com/althing-ledger/althing/internal/home"
+	"github.com/althing-ledger/althing/internal/node"
+	"github.com/althing-ledger/althing/state"
+)
+
+// healthTimeout bounds how long `network health` waits for an answer.
+const healthTimeout = 5 * time.Second
+
+func newNetworkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "network",
+		Short: "Run a node of a network",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(newNetworkStartCommand(), newNetworkHealthCommand())
+	return cmd
+}
+
+func newNetworkStartCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Run a node until it is told to stop",
+		Long: `Run the node whose home is the given directory, in the foreground, until SIGINT or SIGTERM. The log goes to standard
+error. The exit code is 0 when the node was told to stop, 2 when its home or configuration must be set right first, and 1
+when a part of the node failed; the last line says why.`,
+		Example: `  althing network start --home althing-testnet/nodes/acme-1`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := home.Load(dir)
+			if err != nil {
+				return startError(err)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return startError(node.Run(ctx, h, node.Options{Version: version(), Log: cmd.ErrOrStderr()}))
+		},
+	}
+	homeFlag(cmd, &dir)
+	return cmd
+}
+
+func homeFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "home", "", "directory of the node (required)")
+	if err := cmd.MarkFlagRequired("home"); err != nil {
+		panic(err) // the flag was defined the line before
+	}
+}
+
+// startError marks the errors that the owner of a node has to set right before it can start: they exit with 2.
+func startError(err error) error {
+	var kind home.ErrorKind
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &kind), errors.Is(err, app.ErrGenesis), errors.Is(err, app.ErrForeignState),
+		errors.Is(err, state.ErrForeign), errors.Is(err, state.ErrNewer), errors.Is(err, state.ErrLocked),
+		errors.Is(err, consensus.ErrForeignData), errors.Is(err, consensus.ErrInvalidConfig), errors.Is(err, consensus.ErrListen),
+		errors.Is(err, consensus.ErrNoRecord), errors.Is(err, consensus.ErrRecordForeign), errors.Is(err, consensus.ErrRecordInUse),
+		errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return usageError(err)
+	}
+	return err
+}
+
+func newNetworkHealthCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the node of a home whether it is ready",
+		Long: `Ask the node that runs in the given directory whether it can be relied on: it serves, has caught up, and is connected to
+enough of the network to follow it. The exit code is 0 when it is ready and 1 otherwise. Made for health checks of containers.`,
+		Example: `  althing network health --home althing-testnet/nodes/acme-1`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := home.Load(dir)
+			if err != nil {
+				return startError(err)
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
+			defer cancel()
+			return printHealth(cmd, h, askHealth(ctx, h))
+		},
+	}
+	homeFlag(cmd, &dir)
+	return cmd
+}
+
+// askHealth returns nil when the node of a home is ready.
+func askHealth(ctx context.Context, h *home.Home) (err error) {
+	secured := insecure.NewCredentials()
+	if h.Config.GRPC.NeedsTLS() {
+		if secured, err = credentials.NewClientTLSFromFile(h.Dir.Certificate(), "localhost"); err != nil {
+			return fmt.Errorf("read the certificate of %s: %w", h.Config.Name, err)
+		}
+	}
+	conn, err := grpc.NewClient(h.Config.GRPC.Dial(), grpc.WithTransportCredentials(secured))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	answer, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", h.Config.Name, err)
+	}
+	if answer.Status != healthv1.HealthCheckResponse_SERVING {
+		return fmt.Errorf("%s is not ready: it is behind, or connected to too few nodes", h.Config.Name)
+	}
+	return nil
+}
