@@ -1,0 +1,109 @@
+# Everything that is built, checked and shown here, and in CI, starts in this file. `make help` lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# One set of flags for everything but the race detector, which needs cgo: what one target has compiled, the next finds.
+export CGO_ENABLED ?= 0
+export GOFLAGS ?= -trimpath
+
+TOOLS   := $(CURDIR)/.tools/bin
+STAMP   := .tools/stamp
+DIR     ?= .demo
+FUZZTIME ?= 10s
+
+# Packages in which goroutines meet. They are tested with the race detector, the others without.
+CONCURRENT := ./app/... ./client/... ./consensus/... ./internal/node/... ./mempool/... ./p2p/... ./state/... ./testnet/... ./cmd/...
+MODULE     := github.com/althing-ledger/althing
+SEQUENTIAL  = $(shell go list ./... | grep -v -E '^$(MODULE)/(app|client|consensus|internal/node|mempool|p2p|state|testnet|cmd)(/|$$)')
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the static binary bin/althing
+	go build -ldflags "-s -w" -o bin/althing ./cmd/althing
+
+.PHONY: demo
+demo: build ## start a network of four validators in DIR (.demo) and commit transactions on it
+	@examples/demo.sh "$(DIR)"
+
+.PHONY: demo-down
+demo-down: ## stop what `make demo` started, and remove it
+	bin/althing testnet down --dir "$(DIR)"
+	rm -rf "$(DIR)"
+
+.PHONY: test
+test: ## run the tests
+	go test ./...
+
+.PHONY: race
+race: ## run the tests of all concurrent packages with the race detector
+	CGO_ENABLED=1 go test -race $(CONCURRENT)
+
+.PHONY: check
+check: build format vet lint proto-check tidy ## everything that a change has to pass
+	go test $(SEQUENTIAL)
+	$(MAKE) race
+
+.PHONY: format
+format: ## is every file as gofmt writes it?
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go' -not -path './.tools/*')); \
+	if [ -n "$$files" ]; then echo "not as gofmt writes them:" $$files >&2; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet
+	go vet ./...
+
+.PHONY: lint
+lint: $(STAMP) ## staticcheck
+	$(TOOLS)/staticcheck ./...
+
+.PHONY: proto-check
+proto-check: $(STAMP) ## is the schema well-formed, compatible with the last release, and generated from?
+	cd proto && $(TOOLS)/buf lint
+	cd proto && $(TOOLS)/buf breaking --against released.binpb
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && \
+	(cd proto && PATH="$(TOOLS):$$PATH" buf generate --output "$$out") && \
+	{ diff -r proto/gen "$$out/gen" || { echo "proto/gen is not what the schema gives: run make generate" >&2; exit 1; }; }
+
+.PHONY: tidy
+tidy: ## do go.mod and go.sum name what is used, and nothing else?
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+
+.PHONY: generate
+generate: $(STAMP) ## generate proto/gen from the schema
+	cd proto && PATH="$(TOOLS):$$PATH" buf generate
+
+.PHONY: vectors
+vectors: ## write the golden vectors anew; read the diff
+	go test ./proto/vectors -rewrite
+
+.PHONY: released
+released: $(STAMP) ## take the schema as it is for the one that later ones must be compatible with
+	cd proto && $(TOOLS)/buf build -o released.binpb
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file" | while read -r target; do \
+			echo "$$(dirname "$$file") $$target"; \
+			go test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
+		done || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## remove what was built, the tools too
+	rm -rf bin .tools
+
+# The tools are built from the versions in tools/go.mod, once.
+$(STAMP): tools/go.mod tools/go.sum
+	@mkdir -p $(TOOLS)
+	cd tools && GOBIN=$(TOOLS) go install tool
+	@touch $(STAMP)
