@@ -126,6 +126,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, health: health.NewServer()}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(cfg.MaxMessage), grpc.MaxSendMsgSize(maxAnswer), grpc.MaxConcurrentStreams(cfg.MaxStreams),
+		// A handler reads the state, which is closed once Run has returned.
+		grpc.WaitForHandlers(true),
 		grpc.ConnectionTimeout(10 * time.Second), grpc.MaxHeaderListSize(16 << 10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
