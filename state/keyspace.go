@@ -15,7 +15,7 @@ const (
 	PrefixChain         byte = 0x01 // feature level, genesis hash           range (a handful of keys)
 	PrefixCharter       byte = 0x02 // rules of governance and limits        range
 	PrefixOrgs          byte = 0x03 // org                                   range
-	PrefixNodes         byte = 0x04 // node key, by org                      range
+	PrefixNodes         byte = 0x04 // node                                  range
 	PrefixAccounts      byte = 0x05 // org, account                          range; accounts of an org are a sub-range
 	PrefixAssets        byte = 0x10 // org, asset: definition                range; assets of an org are a sub-range
 	PrefixBalances      byte = 0x11 // asset, account: holding               range; holders of an asset are a sub-range

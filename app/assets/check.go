@@ -124,7 +124,7 @@ func parseAmount(s string) (amount.Amount, error) {
 		return a, tx.Reject(ledgerv1.Code_CODE_BAD_AMOUNT, "%v", err)
 	}
 	if a.IsZero() {
-		return a, tx.Reject(ledgerv1.Code_CODE_BAD_AMOUNT, "an amount of zero moves nothing: give at least one base unit")
+		return a, tx.Reject(ledgerv1.Code_CODE_BAD_AMOUNT, "the amount is zero: give at least one base unit")
 	}
 	return a, nil
 }

@@ -77,8 +77,8 @@ func ReleaseHold(env *exec.Env, s Store, who accounts.Reader, op *assetsv1.Relea
 		return err
 	}
 	if env.Account != hold.From && env.Account != hold.Arbiter {
-		return tx.Reject(ledgerv1.Code_CODE_NOT_A_PARTY, "%s cannot release this hold: %s can%s",
-			env.Account, hold.From, orArbiter(hold))
+		return tx.Reject(ledgerv1.Code_CODE_NOT_A_PARTY, "%s cannot release this hold: %s can",
+			env.Account, orArbiter(hold.From, hold))
 	}
 	if env.Time >= hold.DeadlineUnixNano {
 		return tx.Reject(ledgerv1.Code_CODE_DEADLINE, "the hold's deadline %s has passed: it can only be cancelled",
@@ -110,13 +110,13 @@ func CancelHold(env *exec.Env, s Store, who accounts.Reader, op *assetsv1.Cancel
 	if env.Account != hold.To && env.Account != hold.Arbiter {
 		if env.Account != hold.From {
 			return tx.Reject(ledgerv1.Code_CODE_NOT_A_PARTY,
-				"%s cannot cancel this hold: %s can%s, and from its deadline on %s",
-				env.Account, hold.To, orArbiter(hold), hold.From)
+				"%s cannot cancel this hold: %s can, and from its deadline on %s",
+				env.Account, orArbiter(hold.To, hold), hold.From)
 		}
 		if env.Time < hold.DeadlineUnixNano {
 			return tx.Reject(ledgerv1.Code_CODE_DEADLINE,
-				"%s can cancel this hold from its deadline %s on: until then %s can%s",
-				env.Account, showTime(hold.DeadlineUnixNano), hold.To, orArbiter(hold))
+				"%s can cancel this hold from its deadline %s on: until then %s can",
+				env.Account, showTime(hold.DeadlineUnixNano), orArbiter(hold.To, hold))
 		}
 	}
 	giver, err := s.closeHold(hold, sum)
@@ -169,11 +169,12 @@ func (s Store) closeHold(hold *assetsv1.Hold, sum amount.Amount) (Holding, error
 	return giver, nil
 }
 
-func orArbiter(hold *assetsv1.Hold) string {
+// orArbiter names a party, and the arbiter if there is one.
+func orArbiter(party string, hold *assetsv1.Hold) string {
 	if hold.Arbiter == "" {
-		return ""
+		return party
 	}
-	return " or " + hold.Arbiter
+	return party + " or " + hold.Arbiter
 }
 
 func showTime(nanos int64) string { return time.Unix(0, nanos).UTC().Format(time.RFC3339Nano) }

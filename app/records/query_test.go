@@ -18,8 +18,9 @@ import (
 	"github.com/althing-ledger/althing/state/statetest"
 )
 
-// library is a store with the records docs/r0 to docs/r4, the last with seven versions, and a large collection.
-func library(t *testing.T) *state.Store {
+// library is a store with the records docs/r0 to docs/r4, the last with seven versions, and a record with as many versions
+// of 64 KiB as asked for.
+func library(t *testing.T, large int) *state.Store {
 	t.Helper()
 	w := exectest.New()
 	w.Genesis(t, "acme/admin admin writer\nglobex/admin admin\n")
@@ -42,7 +43,7 @@ func library(t *testing.T) *state.Store {
 	put(&recordsv1.Put{Record: "acme/docs-2/x", ContentType: "text/plain", Content: &recordsv1.Put_Hash{
 		Hash: &recordsv1.ContentHash{Sha256: bytes.Repeat([]byte{7}, 32), Size: 9},
 	}})
-	for range 140 {
+	for range large {
 		put(&recordsv1.Put{Record: "acme/large/x", ContentType: "text/plain", Content: &recordsv1.Put_Data{Data: make([]byte, records.MaxData)}})
 	}
 	policy := &recordsv1.SetCollection{Collection: "acme/joint", Cosign: true, Writers: []*recordsv1.Grant{
@@ -68,7 +69,7 @@ func library(t *testing.T) *state.Store {
 
 func TestQueries(t *testing.T) {
 	t.Parallel()
-	view := library(t).Latest()
+	view := library(t, 0).Latest()
 	defer view.Release()
 
 	policy, err := records.GetCollection(view, &recordsv1.GetCollectionRequest{Collection: "acme/joint"})
@@ -95,7 +96,7 @@ func TestQueries(t *testing.T) {
 
 func TestListsByPage(t *testing.T) {
 	t.Parallel()
-	view := library(t).Latest()
+	view := library(t, 0).Latest()
 	defer view.Release()
 	for size := range uint32(8) {
 		var names []string
@@ -137,7 +138,7 @@ func TestListsByPage(t *testing.T) {
 // TestPagesReadABoundedAmount: what is left out of an answer has been read all the same.
 func TestPagesReadABoundedAmount(t *testing.T) {
 	t.Parallel()
-	view := library(t).Latest()
+	view := library(t, 140).Latest()
 	defer view.Release()
 	q := &recordsv1.GetHistoryRequest{Record: "acme/large/x", PageSize: 1000}
 	first, err := records.GetHistory(view, q)
@@ -153,7 +154,7 @@ func TestPagesReadABoundedAmount(t *testing.T) {
 
 func TestQueriesRefuse(t *testing.T) {
 	t.Parallel()
-	view := library(t).Latest()
+	view := library(t, 0).Latest()
 	defer view.Release()
 	ask := func(_ any, err error) error { return err }
 	const (
