@@ -16,7 +16,6 @@ type candidate struct {
 	hash    [32]byte
 	tx      *tx.Tx
 	err     error
-	known   bool   // pending already
 	checked uint64 // the state it was authorised on is not older than this
 }
 

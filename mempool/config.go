@@ -26,14 +26,15 @@ type Config struct {
 	// is called for the block. Required.
 	Committed func(tx.ID) bool
 	// Dropped hears of pending transactions that this node gives up without a block having decided: what [Pool.Reap] or
-	// [Pool.Drop] removed, and what is not authorised any more. Another node may still hold them. Must not block. May be nil.
+	// [Pool.Drop] removed, and what is not authorised any more. Another node may still hold them. Must not block. May
+	// be nil.
 	Dropped func(id tx.ID, reason error)
 
 	// MaxTxs and MaxBytes bound what is pending. Defaults 100,000 and 256 MiB.
 	MaxTxs   int
 	MaxBytes int64
-	// MaxTxsPerOrg and MaxBytesPerOrg bound what one paying organisation may have pending. Whatever they say, no organisation
-	// may hold more than is still free, so that the last room is never taken. Defaults 25,000 and 64 MiB.
+	// MaxTxsPerOrg and MaxBytesPerOrg bound what one paying organisation may have pending. Whatever they say, no
+	// organisation may hold more than is still free, so that the last room is never taken. Defaults 25,000 and 64 MiB.
 	MaxTxsPerOrg   int
 	MaxBytesPerOrg int64
 	// QueueTxs and QueueBytes bound the arrivals that wait for verification or are being verified, for clients and for peers

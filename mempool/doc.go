@@ -6,8 +6,8 @@
 // are pure: the bytes and the limits decide, never the state. The state machine uses the same Verifier for proposals, so
 // that every signature is verified once per node.
 //
-// A [Pool] holds what is pending. Arrivals only queue; one worker takes whatever has queued, verifies it in one batch, judges
-// it against the newest state and inserts it. [Pool.Reap] fills a block by fair share between organisations,
+// A [Pool] holds what is pending. Arrivals only queue; one worker takes whatever has queued, verifies it in one batch,
+// judges it against the newest state and inserts it. [Pool.Reap] fills a block by fair share between organisations,
 // [Pool.Commit] forgets. [Pool.WantsBlock] tells consensus whether a block is worth making.
 //
 // A [Gossip] offers the transactions that this node's clients handed in to every peer, and queues what peers offer.

@@ -115,8 +115,8 @@ func (g *Gossip) RemovePeer(id string) {
 }
 
 // Receive queues the transactions in a message from a peer, as far as there is room. The message must not be modified
-// afterwards. It returns [ErrMalformedMessage] for bytes that no correct node sends; a bad transaction is no error, because it
-// may have been good where it comes from.
+// afterwards. It returns [ErrMalformedMessage] for bytes that no correct node sends; a bad transaction is no error,
+// because it may have been good where it comes from.
 func (g *Gossip) Receive(id string, msg []byte) error {
 	raws, err := decodeMessage(msg)
 	if err != nil {
@@ -209,6 +209,8 @@ func (g *Gossip) offerAgain() {
 		return
 	}
 	own, foreign := g.pool.overstayed()
+	// In another order every time: a peer that has room for a part only would take the same part again.
+	rand.Shuffle(len(own), func(i, k int) { own[i], own[k] = own[k], own[i] })
 	again := make(map[*peer][]*entry, len(peers))
 	for _, p := range peers {
 		again[p] = append(again[p], own...)

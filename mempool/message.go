@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// A gossip message is a version byte and then transactions, each as its length and its bytes. Lengths are unsigned varints in
-// their shortest form and not zero. There is one encoding for a list of transactions and one list for an encoding.
+// A gossip message is a version byte and then transactions, each as its length and its bytes. Lengths are unsigned
+// varints in their shortest form and not zero. There is one encoding for a list of transactions and one list for an
+// encoding.
 const (
 	messageVersion = 1
 	// maxMessageTxs bounds the transactions in a message.

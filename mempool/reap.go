@@ -110,21 +110,23 @@ func (p *Pool) turns(blockTime time.Time) []*turn {
 	return turns
 }
 
-// fill plays rounds until no organisation can put in more. In a round all get the same credit before anybody uses it; who
-// cannot use it, because the block has become too full, is owed it.
+// fill plays rounds until no organisation can put in more. In a round all get the same credit before anybody uses it, also
+// those whose next transaction the block has become too full for: they are owed it in the next one.
 func (r *reaping) fill() {
 	active := slices.Clone(r.turns)
 	for !r.stopped {
-		active = slices.DeleteFunc(active, func(t *turn) bool { return !r.fits(t.waiting[0]) })
-		if len(active) == 0 {
+		step, playable := int64(maxCredit), false
+		for _, t := range active {
+			if r.fits(t.waiting[0]) {
+				step, playable = min(step, t.waiting[0].size-t.credit), true
+			}
+		}
+		if !playable {
 			return
 		}
-		step := int64(maxCredit)
+		step = max(step, quantum) // at least one moves in every round
 		for _, t := range active {
-			step = min(step, t.waiting[0].size-t.credit)
-		}
-		for _, t := range active {
-			t.credit += max(step, quantum) // at least one moves in every round
+			t.credit += step
 		}
 		active = slices.DeleteFunc(active, func(t *turn) bool { return !r.stopped && !r.play(t) })
 	}
@@ -133,7 +135,7 @@ func (r *reaping) fill() {
 // fits reports whether there is room for a transaction. One that no block has room for must not hold up its line.
 func (r *reaping) fits(e *entry) bool { return e.size <= r.room || e.size > r.most }
 
-// play puts in what an organisation has credit for. It reports whether there is more to come.
+// play puts in what an organisation has credit and the block has room for. It reports whether more is waiting.
 func (r *reaping) play(t *turn) bool {
 	for len(t.waiting) > 0 && t.passed < maxPassed {
 		e := t.waiting[0]

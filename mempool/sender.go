@@ -32,8 +32,8 @@ func (g *Gossip) serve(ctx context.Context, p *peer) {
 	}
 }
 
-// sendTo sends one message. If the peer does not take it, sendTo waits a little, so that a peer that is just being removed is
-// not tried in a loop.
+// sendTo sends one message. If the peer does not take it, sendTo waits a little, so that a peer that is just being
+// removed is not tried in a loop.
 func (g *Gossip) sendTo(ctx context.Context, p *peer, raws [][]byte) bool {
 	msg := encodeMessage(raws)
 	if p.send(msg) {

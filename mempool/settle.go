@@ -11,7 +11,8 @@ const (
 	// freshRation is how many empty blocks in a row may pass a new transaction by before the pool begins to doubt: one
 	// because the newest block was old, one from a proposer that has not heard of it, one to spare.
 	freshRation = 3
-	// grace is how long after an expiry the pool begins to settle it, so that nodes whose clocks differ a little do so together.
+	// grace is how long after an expiry the pool begins to settle it, so that nodes whose clocks differ a little do so
+	// together.
 	grace = time.Second
 	// slot is what the times of Settle are rounded up to.
 	slot = 10 * time.Second

@@ -19,8 +19,8 @@ type Counts struct {
 	Full uint64
 	// Refused counts rejected arrivals by code.
 	Refused map[tx.Code]uint64
-	// Committed, Expired and Dropped count how pending transactions left: in a block, by a block's time, or because this node
-	// gave them up.
+	// Committed, Expired and Dropped count how pending transactions left: in a block, by a block's time, or because
+	// this node gave them up.
 	Committed, Expired, Dropped uint64
 
 	lastCommit time.Time

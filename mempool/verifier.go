@@ -26,7 +26,8 @@ type VerifierConfig struct {
 	// ChainID is the network that transactions must be made for. Required.
 	ChainID string
 	// Validate checks the operations of a decoded transaction without looking at any state: the same transaction always
-	// gets the same answer, nil or a [*tx.Rejection]. It is called from many goroutines at once. Nil: every operation passes.
+	// gets the same answer, nil or a [*tx.Rejection]. It is called from many goroutines at once. Nil: every operation
+	// passes.
 	Validate func(*tx.Tx) error
 	// Workers is how many goroutines share one call of Verify. Default: one per core that Go uses.
 	Workers int

@@ -84,12 +84,13 @@ type Snapshot struct {
 	// Height and AppHash are those of the node that is ahead.
 	Height  uint64
 	AppHash string
-	// Transactions counts those in the blocks since Watch began.
-	Transactions uint64
+	// Transactions counts those in the blocks after block Since, which is 0 unless the chain was long when Watch began.
+	Transactions, Since uint64
 }
 
-// maxBlocksPerLook bounds how many block headers Watch reads before it shows something.
-const maxBlocksPerLook = 200
+// maxBlocksPerLook bounds how many block headers Watch reads before it shows something, and a chain is long that has
+// more than so many.
+const maxBlocksPerLook = 500
 
 // Watch calls show at once and then every interval, until the context ends, whose end is not an error, or nothing of the
 // network runs any more, which is [ErrNotRunning].
@@ -101,7 +102,7 @@ func (n *Network) Watch(ctx context.Context, interval time.Duration, show func(S
 	defer func() { err = errors.Join(err, c.Close()) }()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	var counted, transactions uint64
+	var since, counted, transactions uint64
 	for first := true; ; first = false {
 		nodes, err := n.status(ctx, c)
 		if ctx.Err() != nil {
@@ -118,11 +119,11 @@ func (n *Network) Watch(ctx context.Context, interval time.Duration, show func(S
 				snapshot.Height, snapshot.AppHash = node.Height, node.AppHash
 			}
 		}
-		if first {
-			counted = snapshot.Height
+		if first && snapshot.Height > maxBlocksPerLook {
+			since, counted = snapshot.Height, snapshot.Height
 		}
 		counted, transactions = count(ctx, c, counted, snapshot.Height, transactions)
-		snapshot.Transactions = transactions
+		snapshot.Transactions, snapshot.Since = transactions, since
 		show(snapshot)
 		if !alive {
 			return fmt.Errorf("watch: %w: no node of the network at %s is left", ErrNotRunning, n.Dir)

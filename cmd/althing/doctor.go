@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +25,7 @@ type diagnosis struct {
 	OK         bool     `json:"ok"`
 }
 
-func newDoctorCommand() *cobra.Command {
+func newDoctorCommand(s *streams) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -43,32 +43,52 @@ The exit code is 0 when everything fits together and 1 when it does not.`,
 			if err != nil {
 				return startError(err)
 			}
-			report, err := node.Examine(cmd.Context(), h, examineProgress(cmd))
+			report, err := node.Examine(cmd.Context(), h, s.examineProgress())
 			if err != nil {
 				return startError(err)
 			}
-			return printDiagnosis(cmd, diagnosis{
+			d := diagnosis{
 				ChainID: report.ChainID, Home: string(h.Dir), Height: report.State.Height, Oldest: report.State.Oldest,
 				AppHash: fmt.Sprintf("%x", report.State.AppHash), Nodes: report.State.Nodes, Leaves: report.State.Leaves,
 				LastSigned: report.LastSigned, Problems: append([]string{}, report.Problems...), OK: report.OK(),
-			})
+			}
+			if err := s.show(globalsOf(cmd), d, d.print); err != nil {
+				return err
+			}
+			if !d.OK {
+				return hint(fmt.Errorf("%d problems in %s", len(d.Problems), dir),
+					"do not start the node on this directory: keep a copy, and let it catch up from the others in a new one")
+			}
+			return nil
 		},
 	}
 	homeFlag(cmd, &dir)
 	return cmd
 }
 
+func (d diagnosis) print(w io.Writer) {
+	fmt.Fprintf(w, "network\t%s\nheights\t%d to %d\napp hash\t%s\nchecked\t%d leaves, %d tree nodes\n",
+		d.ChainID, d.Oldest, d.Height, d.AppHash, d.Leaves, d.Nodes)
+	if d.LastSigned > 0 {
+		fmt.Fprintf(w, "signed\tup to height %d\n", d.LastSigned)
+	}
+	for _, p := range d.Problems {
+		fmt.Fprintf(w, "problem\t%s\n", p)
+	}
+	if d.OK {
+		fmt.Fprintln(w, "everything fits together")
+	}
+}
+
 // examineProgress returns a progress line for terminals, nil for everything else.
-func examineProgress(cmd *cobra.Command) func(state.Progress) {
-	if !isTerminal(os.Stderr) {
+func (s *streams) examineProgress() func(state.Progress) {
+	if !s.terminal {
 		return nil
 	}
 	return func(p state.Progress) {
-		if p.Total > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "\rchecked %d of %d leaves", p.Done, p.Total)
-		}
+		fmt.Fprintf(s.err, "\rchecked %d of %d leaves", p.Done, p.Total)
 		if p.Done == p.Total {
-			fmt.Fprintln(cmd.ErrOrStderr())
+			fmt.Fprintln(s.err)
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/signal"
+	"io"
 	"syscall"
 	"time"
 
@@ -24,17 +24,11 @@ import (
 // healthTimeout bounds how long `network health` waits for an answer.
 const healthTimeout = 5 * time.Second
 
-func newNetworkCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "network",
-		Short: "Run a node of a network",
-		Args:  cobra.NoArgs,
-	}
-	cmd.AddCommand(newNetworkStartCommand(), newNetworkHealthCommand())
-	return cmd
+func newNetworkCommand(s *streams) *cobra.Command {
+	return noun("network", "Run a node of a network", newNetworkStartCommand(s), newNetworkHealthCommand(s))
 }
 
-func newNetworkStartCommand() *cobra.Command {
+func newNetworkStartCommand(s *streams) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "start",
@@ -49,9 +43,7 @@ when a part of the node failed; the last line says why.`,
 			if err != nil {
 				return startError(err)
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			return startError(node.Run(ctx, h, node.Options{Version: version(), Log: cmd.ErrOrStderr()}))
+			return startError(node.Run(cmd.Context(), h, node.Options{Version: version(), Log: s.err}))
 		},
 	}
 	homeFlag(cmd, &dir)
@@ -76,12 +68,12 @@ func startError(err error) error {
 		errors.Is(err, consensus.ErrForeignData), errors.Is(err, consensus.ErrInvalidConfig), errors.Is(err, consensus.ErrListen),
 		errors.Is(err, consensus.ErrNoRecord), errors.Is(err, consensus.ErrRecordForeign), errors.Is(err, consensus.ErrRecordInUse),
 		errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):
-		return usageError(err)
+		return &misuse{err}
 	}
 	return err
 }
 
-func newNetworkHealthCommand() *cobra.Command {
+func newNetworkHealthCommand(s *streams) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "health",
@@ -97,7 +89,12 @@ enough of the network to follow it. The exit code is 0 when it is ready and 1 ot
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
 			defer cancel()
-			return printHealth(cmd, h, askHealth(ctx, h))
+			if err := askHealth(ctx, h); err != nil {
+				return err
+			}
+			return s.show(globalsOf(cmd), object{{"node", h.Config.Name}, {"ready", true}}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is ready\n", h.Config.Name)
+			})
 		},
 	}
 	homeFlag(cmd, &dir)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
@@ -53,17 +54,19 @@ func (v *testnetView) show(ctx context.Context, now testnet.Snapshot) {
 	v.changes(ctx, &page, now)
 	if v.terminal {
 		var table bytes.Buffer
-		say(&table, "block %d   app hash %s   %d transactions   %s\n\n", now.Height, shortHash(now.AppHash), now.Transactions,
+		fmt.Fprintf(&table, "block %d   app hash %s   %s   %s\n\n", now.Height, shortHash(now.AppHash), counted(now),
 			time.Now().Format(time.TimeOnly))
-		if err := showNodes(&table, now.Nodes); err != nil && v.err == nil {
+		columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+		writeNodes(columns, now.Nodes)
+		if err := columns.Flush(); err != nil && v.err == nil {
 			v.err = err
 		}
-		say(&table, "\nCtrl-C stops the network.\n")
+		fmt.Fprintf(&table, "\nCtrl-C stops the network.\n")
 		v.lines = bytes.Count(table.Bytes(), []byte("\n"))
 		page.Write(table.Bytes())
 	} else if len(v.before.Nodes) == 0 || now.Height != v.before.Height {
-		say(&page, "block %d  app hash %s  %d transactions  peers %s\n",
-			now.Height, shortHash(now.AppHash), now.Transactions, peersOf(now.Nodes))
+		fmt.Fprintf(&page, "block %d  app hash %s  %s  peers %s\n",
+			now.Height, shortHash(now.AppHash), counted(now), peersOf(now.Nodes))
 	}
 	v.before = now
 	if _, err := v.out.Write(page.Bytes()); err != nil && v.err == nil {
@@ -77,18 +80,18 @@ func (v *testnetView) changes(ctx context.Context, out io.Writer, now testnet.Sn
 		node := now.Nodes[i]
 		switch {
 		case before.Running && !node.Running:
-			say(out, "%s has ended; its log ends with:\n", node.Name)
+			fmt.Fprintf(out, "%s has ended; its log ends with:\n", node.Name)
 			err := v.network.Logs(ctx, indented{out}, testnet.LogOptions{Node: node.Name, Lines: lastWords})
 			if err != nil {
-				say(out, "  %v\n", err)
+				fmt.Fprintf(out, "  %v\n", err)
 			}
-			say(out, "Start it again with: althing testnet node start %s --dir %s\n", node.Name, shortPath(v.network.Dir))
+			fmt.Fprintf(out, "Start it again with: althing testnet node start %s --dir %s\n", node.Name, shortPath(v.network.Dir))
 		case !before.Running && node.Running:
-			say(out, "%s is back, process %d.\n", node.Name, node.PID)
+			fmt.Fprintf(out, "%s is back, process %d.\n", node.Name, node.PID)
 		case before.Ready && !node.Ready && node.Running:
-			say(out, "%s is not ready any more.\n", node.Name)
+			fmt.Fprintf(out, "%s is not ready any more.\n", node.Name)
 		case !before.Ready && node.Ready:
-			say(out, "%s is ready.\n", node.Name)
+			fmt.Fprintf(out, "%s is ready.\n", node.Name)
 		}
 	}
 }
@@ -105,27 +108,34 @@ func (w indented) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
-// showNodes prints a table of nodes.
-func showNodes(out io.Writer, nodes []testnet.NodeStatus) error {
-	table := newTable(out)
-	table.row("NODE", "STATE", "HEIGHT", "APP HASH", "PEERS", "PENDING", "GRPC", "PID")
+// writeNodes writes a table of nodes, its columns separated by tabs.
+func writeNodes(w io.Writer, nodes []testnet.NodeStatus) {
+	fmt.Fprint(w, "NODE\tSTATE\tHEIGHT\tAPP HASH\tPEERS\tPENDING\tGRPC\tPID\n")
 	for _, n := range nodes {
+		state := n.Phase
+		switch {
+		case n.Ready:
+			state = "ready"
+		case n.Phase == "" && n.Running:
+			state = "no answer"
+		case n.Phase == "":
+			state = "not running"
+		}
 		if n.Phase == "" {
-			state := "no answer"
-			if !n.Running {
-				state = "not running"
-			}
-			table.row(n.Name, state, "", "", "", "", n.GRPC, pidOf(n))
+			fmt.Fprintf(w, "%s\t%s\t\t\t\t\t%s\t%s\n", n.Name, state, n.GRPC, pidOf(n))
 			continue
 		}
-		state := n.Phase
-		if n.Ready {
-			state = "ready"
-		}
-		table.row(n.Name, state, fmt.Sprint(n.Height), shortHash(n.AppHash), fmt.Sprintf("%d/%d", n.Peers, n.Members),
-			fmt.Sprint(n.Pending), n.GRPC, pidOf(n))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d/%d\t%d\t%s\t%s\n",
+			n.Name, state, n.Height, shortHash(n.AppHash), n.Peers, n.Members, n.Pending, n.GRPC, pidOf(n))
 	}
-	return table.flush()
+}
+
+// counted says how many transactions there are, and since when.
+func counted(now testnet.Snapshot) string {
+	if now.Since == 0 {
+		return fmt.Sprintf("%d transactions", now.Transactions)
+	}
+	return fmt.Sprintf("%d transactions since block %d", now.Transactions, now.Since)
 }
 
 func pidOf(n testnet.NodeStatus) string {

@@ -62,7 +62,7 @@ var rooms = []room{
 	{"internal/home", []string{"consensus", "keys", "proto/gen/...", "proto/names"}, nil,
 		"a node's directory is read before anything runs, and by commands that run nothing"},
 	{"internal/node", []string{"app", "app/...", "consensus", "mempool", "p2p", "state", "internal/home", "keys", "proto/..."},
-		[]string{"client", "testnet/..."}, "the rooms meet here and in no other place; it knows neither its clients nor its command line"},
+		[]string{"client", "testnet/...", "state/statetest"}, "the rooms meet here and in no other place; it knows neither its clients nor its command line"},
 	{"internal/importrules", nil, nil, "it looks at source, not through it"},
 
 	{"cmd/...", []string{"..."}, nil, ""},

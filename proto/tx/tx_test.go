@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/althing-ledger/althing/keys"
+	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 )
 
@@ -160,6 +161,11 @@ func TestSignaturesOfOneAccount(t *testing.T) {
 	add(testKey(t, keys.SchemeSchnorr, 2))
 	add(testKey(t, keys.SchemeECDSA, 1))
 	add(testKey(t, keys.SchemeEd25519, 1))
+	wantCode(t, encode(t, envelope), defaults, ledgerv1.Code_CODE_OK)
+	// The same bytes as a key of two schemes are two keys.
+	other := proto.CloneOf(envelope.Signatures[0])
+	other.Scheme = keysv1.SignatureScheme_SIGNATURE_SCHEME_ED25519
+	envelope.Signatures = append(envelope.Signatures, other)
 	wantCode(t, encode(t, envelope), defaults, ledgerv1.Code_CODE_OK)
 	add(testKey(t, keys.SchemeSchnorr, 1))
 	wantCode(t, encode(t, envelope), defaults, ledgerv1.Code_CODE_SURPLUS_SIGNATURE)

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/althing-ledger/althing/client"
+	"github.com/althing-ledger/althing/keys"
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/names"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// misuse is a mistake in flags, arguments or configuration.
+type misuse struct{ err error }
+
+func (e *misuse) Error() string { return e.err.Error() }
+func (e *misuse) Unwrap() error { return e.err }
+
+// usageError marks an error as a mistake of usage: it exits with 2.
+func usageError(err error) error { return &misuse{err} }
+
+func usagef(format string, args ...any) error { return usageError(fmt.Errorf(format, args...)) }
+
+// hinted is an error that says itself what to do.
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (e *hinted) Error() string { return e.err.Error() }
+func (e *hinted) Unwrap() error { return e.err }
+
+func hint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// notApplied is the error of a command whose transaction has an outcome other than committed with code 0. Its JSON is
+// printed already.
+type notApplied struct {
+	status string
+	height uint64
+	code   ledgerv1.Code
+	reason string
+	text   string
+}
+
+func (e *notApplied) Error() string {
+	var b strings.Builder
+	b.WriteString(e.status)
+	if e.height > 0 {
+		fmt.Fprintf(&b, " at height %d", e.height)
+	}
+	for _, part := range []string{e.reason, e.text} {
+		if part != "" {
+			b.WriteString(": " + part)
+		}
+	}
+	return b.String()
+}
+
+// fail prints an error and its hint and returns the exit code.
+func (s *streams) fail(cmd *cobra.Command, err error) int {
+	text := strings.TrimSpace(err.Error())
+	var refused *client.Refused
+	if st, ok := status.FromError(err); ok && !errors.As(err, &refused) && !errors.Is(err, client.ErrUnreachable) {
+		text = st.Message()
+	}
+	fmt.Fprintf(s.err, "althing: %s\nhint: %s\n", text, hintOf(cmd, err))
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage *misuse
+	var name *names.Error
+	switch {
+	case errors.As(err, &usage), errors.As(err, &name),
+		errors.Is(err, client.ErrNetworkFile),
+		errors.Is(err, keys.ErrFilePermissions), errors.Is(err, keys.ErrFileFormat):
+		return exitUsage
+	default:
+		return exitFailed
+	}
+}
+
+// hintOf says what to do about an error, in one line.
+func hintOf(cmd *cobra.Command, err error) string {
+	var own *hinted
+	var usage *misuse
+	var name *names.Error
+	var undecided *client.Undecided
+	var refused *client.Refused
+	var outcome *notApplied
+	switch {
+	case errors.As(err, &own):
+		return own.hint
+	case errors.As(err, &outcome):
+		return codeHint(outcome.code)
+	case errors.Is(err, client.ErrNetworkFile):
+		return "name a network with --network DIR-or-FILE or " + networkVariable + "; `althing testnet up --dir DIR` makes one"
+	case errors.Is(err, keys.ErrFilePermissions):
+		return "only its owner may read a key file: chmod 600 FILE"
+	case errors.Is(err, keys.ErrFileFormat):
+		return "`althing key new` makes key files"
+	case errors.As(err, &usage), errors.As(err, &name):
+		return "see `" + cmd.CommandPath() + " --help`"
+	case errors.Is(err, client.ErrWrongNetwork):
+		return "the node serves another network than the network file says: check --network and --node"
+	case errors.As(err, &undecided):
+		return fmt.Sprintf("`althing tx wait %s --expires-at %s` waits on; sending the same transaction again is safe",
+			undecided.ID, undecided.ExpiresAt.UTC().Format(timeFormat))
+	case errors.Is(err, context.Canceled):
+		return "interrupted; nothing that was sent can be applied twice"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "give it longer with --timeout; `althing status` shows how the nodes are"
+	case errors.Is(err, client.ErrUnreachable):
+		return "is the network running? `althing status` shows each of its nodes"
+	case errors.Is(err, client.ErrClock):
+		return "set this machine's clock, for example with a time service, and try again"
+	case errors.Is(err, client.ErrNoKey):
+		return "`althing key list` shows the keys of this network; --key FILE names another"
+	case errors.Is(err, client.ErrTransaction):
+		return "`althing tx build` and --sign-only write transaction files, `althing tx show FILE` explains one"
+	case errors.As(err, &refused):
+		return codeHint(refused.Code)
+	}
+	return statusHint(status.Code(err))
+}
+
+func statusHint(code codes.Code) string {
+	switch code {
+	case codes.NotFound:
+		return "check the name; the `list` commands show what there is"
+	case codes.FailedPrecondition:
+		return "nodes keep old heights for a while only; ask for a newer one, or another node with --node"
+	case codes.OutOfRange:
+		return "that height is not there yet; `althing status` shows the newest"
+	case codes.ResourceExhausted:
+		return "the node has too much to do; try again in a moment"
+	case codes.Unimplemented:
+		return "the node is older than this program: `althing status` shows its version"
+	case codes.InvalidArgument:
+		return "correct the arguments and try again"
+	default:
+		return "`althing status` shows how the nodes are"
+	}
+}
+
+// codeHint says what to do about a code of the ledger.
+func codeHint(code ledgerv1.Code) string {
+	switch code {
+	case ledgerv1.Code_CODE_EXPIRED, ledgerv1.Code_CODE_EXPIRY_TOO_DISTANT, ledgerv1.Code_CODE_TOO_MANY_LONG_EXPIRIES:
+		return "build and sign it anew; --expires-in says for how long it is good"
+	case ledgerv1.Code_CODE_UNKNOWN_ACCOUNT:
+		return "`althing account list` shows the accounts there are"
+	case ledgerv1.Code_CODE_MISSING_SIGNATURE:
+		return "repeat --as for each signer, or collect signatures: --sign-only -o T, `althing tx sign T --as …`, `althing tx submit T`"
+	case ledgerv1.Code_CODE_KEY_NOT_LISTED, ledgerv1.Code_CODE_WRONG_SIGNATURE, ledgerv1.Code_CODE_SURPLUS_SIGNATURE:
+		return "`althing account show ORG/NAME` lists an account's keys, `althing key show FILE` the key of a file"
+	case ledgerv1.Code_CODE_WRONG_CHAIN:
+		return "a transaction is good for one network only: build it anew for this one"
+	case ledgerv1.Code_CODE_ROLE_REQUIRED:
+		return "`althing account show ORG/NAME` lists an account's roles; an admin of its org changes them with `althing account set-roles`"
+	case ledgerv1.Code_CODE_OVERDRAFT, ledgerv1.Code_CODE_FROZEN:
+		return "`althing asset balance ASSET ACCOUNT` shows what the account can spend"
+	case ledgerv1.Code_CODE_CAP_EXCEEDED, ledgerv1.Code_CODE_OVERFLOW:
+		return "`althing asset show ASSET` shows its supply and its cap"
+	case ledgerv1.Code_CODE_VERSION_MISMATCH:
+		return "`althing record history RECORD` shows the versions; write again on top of the newest"
+	case ledgerv1.Code_CODE_COSIGNER_REQUIRED, ledgerv1.Code_CODE_NOT_GRANTED:
+		return "`althing collection show ORG/COLLECTION` shows who may write; --cosigner ORG/NAME names a second writer"
+	case ledgerv1.Code_CODE_NOT_FOUND, ledgerv1.Code_CODE_BAD_NAME:
+		return "check the name; the `list` commands show what there is"
+	case ledgerv1.Code_CODE_TOO_LARGE:
+		return "`althing charter show` shows the limits"
+	default:
+		return "nothing changed; correct what it says and send it again"
+	}
+}

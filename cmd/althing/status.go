@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/althing-ledger/althing/client"
+)
+
+// networkStatus is what `status` prints. The values at the top are those of the reachable node that is furthest.
+type networkStatus struct {
+	ChainID     string       `json:"chain_id"`
+	GenesisHash string       `json:"genesis_hash"`
+	Height      uint64       `json:"height"`
+	AppHash     string       `json:"app_hash"`
+	BlockTime   string       `json:"block_time,omitempty"`
+	Nodes       []nodeStatus `json:"nodes"`
+}
+
+type nodeStatus struct {
+	Name         string       `json:"name"`
+	Org          string       `json:"org"`
+	GRPC         string       `json:"grpc"`
+	Reachable    bool         `json:"reachable"`
+	Error        string       `json:"error,omitempty"`
+	Height       uint64       `json:"height"`
+	AppHash      string       `json:"app_hash"`
+	Phase        string       `json:"phase"`
+	Ready        bool         `json:"ready"`
+	Validator    bool         `json:"validator"`
+	Peers        []peerStatus `json:"peers"`
+	Members      uint32       `json:"members"`
+	Pending      uint64       `json:"pending_transactions"`
+	PendingBytes uint64       `json:"pending_bytes"`
+	OldestHeight uint64       `json:"oldest_height"`
+	OldestBlock  uint64       `json:"oldest_block"`
+	FeatureLevel uint64       `json:"feature_level"`
+	Version      string       `json:"version"`
+	ClockSkewMS  int64        `json:"clock_skew_ms"` // how far the node's clock is ahead of this machine's
+	RoundTripMS  int64        `json:"round_trip_ms"`
+}
+
+type peerStatus struct {
+	Name    string `json:"name"`
+	Org     string `json:"org"`
+	Address string `json:"address"`
+}
+
+func newStatusCommand(s *streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show how the network and each of its nodes are",
+		Long: `Show how the network and each of its nodes are. The height and app hash at the top are those of the reachable node that is
+furthest. The exit code is 1 when no node can be reached.`,
+		Example: `  althing status
+  althing status --node 127.0.0.1:9101 --output json`,
+		Args: cobra.NoArgs,
+		RunE: s.reading(s.status),
+	}
+}
+
+func (s *streams) status(ctx context.Context, g globals, l *link, _ []string) error {
+	began := s.now()
+	all := l.Statuses(ctx)
+	value := networkStatus{ChainID: l.Network().ChainID, GenesisHash: l.Network().GenesisHash}
+	var failures []error
+	for _, answer := range all {
+		n := nodeStatus{Name: answer.Node.Name, Org: answer.Node.Org, GRPC: answer.Node.GRPC, Peers: []peerStatus{}}
+		if answer.Err != nil {
+			n.Error = answer.Err.Error()
+			failures = append(failures, answer.Err)
+		} else {
+			n.fill(answer, began)
+			if n.Height >= value.Height {
+				value.Height, value.AppHash = n.Height, n.AppHash
+				value.BlockTime = answer.Status.BlockTime.AsTime().Format(timeFormat)
+			}
+		}
+		value.Nodes = append(value.Nodes, n)
+	}
+	if err := s.show(g, value, value.text); err != nil {
+		return err
+	}
+	if len(failures) == len(all) {
+		return errors.Join(failures...)
+	}
+	return nil
+}
+
+func (n *nodeStatus) fill(answer client.NodeStatus, began time.Time) {
+	said := answer.Status
+	n.Reachable, n.Height, n.AppHash = true, said.Height, hex.EncodeToString(said.AppHash)
+	n.Name, n.Org = said.Node, said.Org
+	n.Phase, n.Ready, n.Validator, n.Members = said.Phase, said.Ready, said.Validator, said.Members
+	n.Pending, n.PendingBytes = said.PendingTransactions, said.PendingBytes
+	n.OldestHeight, n.OldestBlock = said.OldestHeight, said.OldestBlock
+	n.FeatureLevel, n.Version = said.FeatureLevel, said.Version
+	n.RoundTripMS = answer.RoundTrip.Milliseconds()
+	n.ClockSkewMS = said.Now.AsTime().Sub(began.Add(answer.RoundTrip / 2)).Milliseconds()
+	for _, p := range said.Peers {
+		n.Peers = append(n.Peers, peerStatus{p.Name, p.Org, p.Address})
+	}
+}
+
+func (v networkStatus) text(out io.Writer) {
+	fmt.Fprintf(out, "network\t%s\nheight\t%d\napp hash\t%s\nblock time\t%s\n\n", v.ChainID, v.Height, v.AppHash, v.BlockTime)
+	fmt.Fprintln(out, "NODE\tADDRESS\tSTATE\tHEIGHT\tPEERS\tPENDING\tCLOCK")
+	for _, n := range v.Nodes {
+		if !n.Reachable {
+			fmt.Fprintf(out, "%s\t%s\tunreachable\t\t\t\t\n", orDash(n.Name), n.GRPC)
+			continue
+		}
+		state := n.Phase
+		if n.Ready {
+			state = "ready"
+		}
+		skew := (time.Duration(n.ClockSkewMS) * time.Millisecond).Round(100 * time.Millisecond)
+		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d of %d\t%d\t%+.1fs\n", n.Name, n.GRPC, state, n.Height, len(n.Peers), n.Members, n.Pending, skew.Seconds())
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

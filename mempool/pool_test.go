@@ -1,0 +1,413 @@
+package mempool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/althing-ledger/althing/keys"
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/tx"
+)
+
+func TestPoolConfig(t *testing.T) {
+	t.Parallel()
+	_, err := NewPool(Config{MaxTxs: -1})
+	if !errors.Is(err, ErrInvalidConfig) {
+		t.Fatalf("an empty configuration: %v", err)
+	}
+	for _, name := range []string{"Verifier", "Limits", "Authorize", "Committed", "MaxTxs"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%q does not name %s", err, name)
+		}
+	}
+}
+
+// TestPoolUnderLoad has clients, peers, blocks and curious readers at work at once. In the end every transaction is
+// committed exactly once and the pool is empty.
+func TestPoolUnderLoad(t *testing.T) {
+	t.Parallel()
+	const clients, each = 6, 50
+	l := newLedger()
+	p, _ := startPool(t, l.config(t, Config{BatchPace: time.Millisecond, BatchTxs: 32}))
+	key := newKey(t, keys.SchemeEd25519, "k")
+	expires := time.Now().Add(time.Hour)
+	raws := make([][]byte, clients*each)
+	for i := range raws {
+		raws[i] = transfer(t, "org"+strconv.Itoa(i%4), strconv.Itoa(i), expires, key)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var blocks, readers sync.WaitGroup
+	var submitted atomic.Bool
+	times := map[tx.ID]int{} // owned by the goroutine that makes blocks
+	blocks.Go(func() {
+		next := time.Now()
+		for height := uint64(1); !(submitted.Load() && !p.WantsBlock()) && ctx.Err() == nil; height++ {
+			var ids []tx.ID
+			for _, raw := range p.Reap(4000, next, take) {
+				id := decode(t, raw).ID
+				ids = append(ids, id)
+				times[id]++
+			}
+			l.commit(ids...)
+			p.Commit(height, next, ids)
+			next = time.Now()
+		}
+	})
+	readers.Go(func() {
+		for !submitted.Load() {
+			p.Stats()
+			p.Settle(time.Now().Add(time.Minute))
+			p.Drop([32]byte{1}, nil)
+			p.Pending(tx.ID{})
+		}
+	})
+	var group sync.WaitGroup
+	for c := range clients {
+		group.Go(func() {
+			for i := range each {
+				for _, raw := range [][]byte{raws[c*each+i], raws[(c*each+i*7)%len(raws)]} {
+					if _, err := p.Submit(ctx, raw); err != nil && !errors.Is(err, ErrCommitted) {
+						t.Errorf("submit: %v", err)
+					}
+				}
+			}
+		})
+	}
+	peer := &source{name: "peer"}
+	group.Go(func() {
+		for i := range raws {
+			p.queue.offer(peer, raws[i:i+1], time.Now())
+		}
+	})
+	group.Wait()
+	submitted.Store(true)
+	readers.Wait()
+	blocks.Wait()
+	for _, raw := range raws {
+		if n := times[decode(t, raw).ID]; n != 1 {
+			t.Errorf("a transaction stands in %d blocks", n)
+		}
+	}
+	if s := p.Stats(); s.Txs != 0 || s.Bytes != 0 || s.Orgs != 0 || s.Committed != uint64(len(raws)) {
+		t.Errorf("left over: %+v", s)
+	}
+}
+
+// TestCommittedWhileJudged: a block commits the transaction between the look into the index and the insertion.
+func TestCommittedWhileJudged(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	raw := transfer(t, "acme", "a", time.Now().Add(time.Hour), newKey(t, keys.SchemeEd25519, "acme"))
+	cfg := l.config(t, Config{})
+	var p *Pool
+	cfg.Authorize = func(t *tx.Tx) error {
+		l.commit(t.ID)
+		p.Commit(5, time.Now(), []tx.ID{t.ID})
+		return nil
+	}
+	p, err := NewPool(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, p.Run)
+	got, err := p.Submit(t.Context(), raw)
+	if !errors.Is(err, ErrCommitted) || got == nil {
+		t.Errorf("submit: %v, %v", got, err)
+	}
+	if p.WantsBlock() || p.Stats().Txs != 0 {
+		t.Error("a committed transaction is pending")
+	}
+}
+
+// TestAuthorizeFails: a failure of the machine is no verdict; it ends Run and goes to the caller as it is.
+func TestAuthorizeFails(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	broken := errors.New("disk on fire")
+	l.broken = broken
+	p, err := NewPool(l.config(t, Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(context.Background()) }()
+	raw := transfer(t, "acme", "a", time.Now().Add(time.Hour), newKey(t, keys.SchemeEd25519, "acme"))
+	if _, err := p.Submit(t.Context(), raw); !errors.Is(err, broken) {
+		t.Errorf("submit: %v", err)
+	}
+	if err := <-ended; !errors.Is(err, broken) {
+		t.Errorf("Run: %v", err)
+	}
+	if _, err := p.Submit(t.Context(), raw); !errors.Is(err, ErrClosed) {
+		t.Errorf("submit to a pool that has ended: %v", err)
+	}
+	if n := p.Stats().Refused; len(n) != 0 {
+		t.Errorf("a failure was counted as a verdict: %v", n)
+	}
+}
+
+// TestRecheckFails: the same when the failure shows after a commit.
+func TestRecheckFails(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	p, err := NewPool(l.config(t, Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(context.Background()) }()
+	raw := transfer(t, "acme", "a", time.Now().Add(time.Hour), newKey(t, keys.SchemeEd25519, "acme"))
+	if _, err := p.Submit(t.Context(), raw); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("disk on fire")
+	l.set(func(l *ledger) { l.broken = broken })
+	p.Commit(1, time.Now(), nil)
+	if err := <-ended; !errors.Is(err, broken) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestQueueFull: a worker that hangs fills the lane of clients; peers keep theirs, and share it.
+func TestQueueFull(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	cfg := l.config(t, Config{QueueTxs: 8})
+	hang, hanging := make(chan struct{}), make(chan struct{}, 100)
+	cfg.Authorize = func(*tx.Tx) error {
+		hanging <- struct{}{}
+		<-hang
+		return nil
+	}
+	p, stop := startPool(t, cfg)
+	key := newKey(t, keys.SchemeEd25519, "acme")
+	raw := func(i int) []byte { return transfer(t, "acme", strconv.Itoa(i), time.Now().Add(time.Hour), key) }
+	var answers atomic.Int64
+	reply := func(_ *tx.Tx, err error) {
+		if err == nil || errors.Is(err, ErrClosed) {
+			answers.Add(1)
+		}
+	}
+	if err := p.SubmitAsync(raw(0), reply); err != nil {
+		t.Fatal(err)
+	}
+	<-hanging
+	for i := 1; i < 8; i++ {
+		if err := p.SubmitAsync(raw(i), reply); err != nil {
+			t.Fatalf("arrival %d, what is being verified included: %v", i, err)
+		}
+	}
+	var full *FullError
+	if err := p.SubmitAsync(raw(8), reply); !errors.As(err, &full) {
+		t.Fatalf("one too many: %v", err)
+	}
+	if full.RetryAfter < minRetry || full.RetryAfter > maxRetry {
+		t.Errorf("retry after %v", full.RetryAfter)
+	}
+	var offers [][]byte
+	for i := 10; i < 20; i++ {
+		offers = append(offers, raw(i))
+	}
+	for i, want := range []int{6, 8, 9, 9, 10} { // 4, 2, 1, 1 and 0 of 8 places
+		if dropped := p.queue.offer(&source{name: fmt.Sprint(i)}, offers, time.Now()); dropped != want {
+			t.Errorf("peer %d: %d dropped, want %d", i, dropped, want)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Submit(ctx, raw(0)); err == nil {
+		t.Error("submit with a context that has ended")
+	}
+	go func() { close(hang) }()
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if n := answers.Load(); n != 8 {
+		t.Errorf("%d of 8 were answered", n)
+	}
+	if s := p.Stats(); s.Full != 2 {
+		t.Errorf("counted %d as turned away", s.Full)
+	}
+}
+
+// TestPace: what is handed in on an idle node is judged at once, what follows is gathered.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger()
+		p, stop := startPool(t, l.config(t, Config{BatchTxs: 64}))
+		key := newKey(t, keys.SchemeEd25519, "acme")
+		began := time.Now()
+		expires := began.Add(time.Hour)
+		if _, err := p.Submit(t.Context(), transfer(t, "acme", "first", expires, key)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the first one waited %v", took)
+		}
+		var group sync.WaitGroup
+		for i := range 40 {
+			raw := transfer(t, "acme", strconv.Itoa(i), expires, key)
+			group.Go(func() {
+				if _, err := p.Submit(t.Context(), raw); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if took := time.Since(began); took != 20*time.Millisecond {
+			t.Errorf("the others were judged after %v", took)
+		}
+		if n := p.Stats().Verifier.Batches; n != 2 {
+			t.Errorf("%d batches, want 2", n)
+		}
+		for i := range 64 { // a whole batch does not wait
+			if err := p.SubmitAsync(transfer(t, "acme", "x"+strconv.Itoa(i), expires, key), func(*tx.Tx, error) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := p.Stats().Txs; n != 105 || time.Since(began) != 20*time.Millisecond {
+			t.Errorf("%d pending after %v", n, time.Since(began))
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSpoiltCopyFirst: whoever spoils a copy of a transaction cannot keep the good one out.
+func TestSpoiltCopyFirst(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	p, _ := startPool(t, l.config(t, Config{}))
+	raw := transfer(t, "acme", "a", time.Now().Add(time.Hour), newKey(t, keys.SchemeEd25519, "acme"))
+	spoilt := append([]byte{}, raw...)
+	spoilt[len(spoilt)-1] ^= 1
+	if _, err := p.Submit(t.Context(), spoilt); !errors.Is(err, &tx.Rejection{Code: ledgerv1.Code_CODE_WRONG_SIGNATURE}) {
+		t.Fatalf("spoilt: %v", err)
+	}
+	p.Drop(decode(t, spoilt).Hash, nil)
+	if _, err := p.Submit(t.Context(), spoilt); !errors.Is(err, &tx.Rejection{Code: ledgerv1.Code_CODE_BAD_FIELD}) {
+		t.Fatalf("in quarantine: %v", err)
+	}
+	if _, err := p.Submit(t.Context(), raw); err != nil {
+		t.Fatalf("the good one: %v", err)
+	}
+	if err := p.SubmitAsync(make([]byte, MaxTxBytes+1), nil); !errors.Is(err, &tx.Rejection{Code: ledgerv1.Code_CODE_TOO_LARGE}) {
+		t.Fatalf("larger than possible: %v", err)
+	}
+}
+
+// fill inserts transactions of the given sizes without verifying anything.
+func fill(p *Pool, random *rand.Rand, org string, n, size int) {
+	for range n {
+		t := &tx.Tx{Raw: make([]byte, size), PayerOrg: org, ExpiresAt: time.Now().Add(time.Hour).UnixNano()}
+		for i := range 32 {
+			t.ID[i], t.Hash[i] = byte(random.Uint32()), byte(random.Uint32())
+		}
+		p.pending.insert(&entry{tx: t, size: sizeInBlock(size), expiresAt: t.ExpiresAt})
+	}
+}
+
+// TestLargeOnesAreNotStarved: an organisation with small transactions without end does not keep out one whose
+// transactions fill a block, and neither gets more than its share in the long run.
+func TestLargeOnesAreNotStarved(t *testing.T) {
+	t.Parallel()
+	p, err := NewPool(newLedger().config(t, Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	const room = 100_000
+	fill(p, random, "large", 30, room-10)
+	fill(p, random, "middle", 200, 9_000)
+	fill(p, random, "small", 20_000, 200)
+	got := map[string]int64{}
+	for height := range uint64(30) {
+		var ids []tx.ID
+		var total int64
+		p.Reap(room, time.Now(), func(t *tx.Tx) (Use, error) {
+			ids = append(ids, t.ID)
+			total += sizeInBlock(len(t.Raw))
+			got[t.PayerOrg] += sizeInBlock(len(t.Raw))
+			return Take, nil
+		})
+		if total > room || total < room-10_000 {
+			t.Errorf("a block of %d bytes, with room for %d", total, room)
+		}
+		p.Commit(height, time.Now(), ids)
+	}
+	for _, org := range []string{"large", "middle", "small"} {
+		if bytes := got[org]; bytes < 8*room || bytes > 12*room {
+			t.Errorf("%s got %d of 30 blocks", org, bytes/room)
+		}
+	}
+}
+
+// TestReapPassesBy: transactions that are only kept do not stand in the way of others for ever.
+func TestReapPassesBy(t *testing.T) {
+	t.Parallel()
+	p, err := NewPool(newLedger().config(t, Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(5, 6))
+	fill(p, random, "acme", 3*maxPassed, 200)
+	fill(p, random, "acme", 5, 300)
+	fill(p, random, "globex", 1, 5_000)
+	asked := 0
+	onlyLong := func(t *tx.Tx) (Use, error) {
+		if asked++; len(t.Raw) == 300 {
+			return Take, nil
+		}
+		return Keep, nil
+	}
+	taken, blocks := 0, 0
+	for ; taken == 0 && blocks < 10; blocks++ {
+		asked = 0
+		taken = len(p.Reap(4_000, time.Now(), onlyLong))
+		if asked > maxPassed+10 {
+			t.Errorf("%d candidates were judged for one block", asked)
+		}
+	}
+	if taken != 5 || blocks != 4 {
+		t.Errorf("%d taken after %d blocks", taken, blocks)
+	}
+}
+
+func TestSizeInBlock(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int64{0: 2, 1: 3, 127: 129, 128: 131, 16383: 16386, 16384: 16388, MaxTxBytes: MaxTxBytes + 5} {
+		if got := sizeInBlock(n); got != want {
+			t.Errorf("%d bytes take %d, want %d", n, got, want)
+		}
+	}
+}
+
+func TestMeter(t *testing.T) {
+	t.Parallel()
+	var m meter
+	if m.in(time.Second) != 0 || m.until(5) != time.Second {
+		t.Errorf("without a measurement: %d, %v", m.in(time.Second), m.until(5))
+	}
+	m.add(100, time.Second)
+	if n := m.in(2 * time.Second); n != 200 {
+		t.Errorf("in 2s: %d", n)
+	}
+	for n, want := range map[int]time.Duration{1: minRetry, 200: 2 * time.Second, 10_000: maxRetry} {
+		if got := m.until(n); got != want {
+			t.Errorf("until %d: %v, want %v", n, got, want)
+		}
+	}
+}
