@@ -52,10 +52,11 @@ type peer struct {
 	send   func([]byte) bool
 	source *source
 	gone   chan struct{} // closed by RemovePeer
-	more   chan struct{} // capacity 1: again is not empty
+	more   chan struct{} // capacity 1: again or settle is set
 
-	mu    sync.Mutex
-	again []*entry // to be offered again, not more than reofferTxs
+	mu     sync.Mutex
+	again  []*entry // to be offered again, not more than reofferTxs
+	settle int64    // the peer is to be asked to settle what expires at this time; 0: nothing
 
 	started bool // guarded by the Gossip's mutex: it has its sender
 
@@ -118,6 +119,12 @@ func (g *Gossip) RemovePeer(id string) {
 // afterwards. It returns [ErrMalformedMessage] for bytes that no correct node sends; a bad transaction is no error,
 // because it may have been good where it comes from.
 func (g *Gossip) Receive(id string, msg []byte) error {
+	if expiresAt, is, err := decodeSettle(msg); is {
+		if err == nil {
+			g.pool.Settle(time.Unix(0, expiresAt))
+		}
+		return err
+	}
 	raws, err := decodeMessage(msg)
 	if err != nil {
 		return err
@@ -174,6 +181,8 @@ func (g *Gossip) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-g.changed:
+		case <-g.pool.unrest:
+			g.askToSettle(g.pool.unsettled())
 		case <-news:
 			timer.Reset(reofferPeriod)
 		case <-tick:
@@ -228,6 +237,31 @@ func (g *Gossip) offerAgain() {
 	for p, entries := range again {
 		p.offerAgain(entries)
 	}
+}
+
+// askToSettle has the senders tell every peer what this node wants settled. A wish moves only the node that has it: alone it
+// would wait for a block that nobody proposes.
+func (g *Gossip) askToSettle(expiresAt int64) {
+	if expiresAt == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.peers {
+		p.mu.Lock()
+		p.settle = expiresAt
+		p.mu.Unlock()
+		notify(p.more)
+	}
+}
+
+// takeSettle returns what the peer is to be asked to settle, 0 for nothing.
+func (p *peer) takeSettle() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	expiresAt := p.settle
+	p.settle = 0
+	return expiresAt
 }
 
 // offerAgain queues entries for a peer that is not busy with earlier ones.

@@ -5,11 +5,14 @@ import (
 	"fmt"
 )
 
-// A gossip message is a version byte and then transactions, each as its length and its bytes. Lengths are unsigned
-// varints in their shortest form and not zero. There is one encoding for a list of transactions and one list for an
-// encoding.
+// A gossip message begins with a byte that says what it is. Transactions follow one another, each as its length and its
+// bytes; lengths are unsigned varints in their shortest form and not zero. A wish to settle is a time, in nanoseconds
+// since 1970, eight bytes, big endian. There is one encoding for a content and one content for an encoding.
 const (
-	messageVersion = 1
+	kindTransactions = 1
+	kindSettle       = 2
+
+	settleMessageBytes = 9
 	// maxMessageTxs bounds the transactions in a message.
 	maxMessageTxs = 4096
 	// MaxMessageBytes is the size of the largest message: one transaction of the largest size.
@@ -28,12 +31,31 @@ func encodeMessage(raws [][]byte) []byte {
 	for _, raw := range raws {
 		size += sizeInMessage(len(raw))
 	}
-	msg := append(make([]byte, 0, size), messageVersion)
+	msg := append(make([]byte, 0, size), kindTransactions)
 	for _, raw := range raws {
 		msg = binary.AppendUvarint(msg, uint64(len(raw)))
 		msg = append(msg, raw...)
 	}
 	return msg
+}
+
+// encodeSettle returns the message that asks for a block whose time is past a time.
+func encodeSettle(expiresAt int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kindSettle}, uint64(expiresAt))
+}
+
+// decodeSettle returns the time in a message that asks for a block, and false if the message is of another kind.
+func decodeSettle(msg []byte) (expiresAt int64, is bool, err error) {
+	if len(msg) == 0 || msg[0] != kindSettle {
+		return 0, false, nil
+	}
+	if len(msg) != settleMessageBytes {
+		return 0, true, fmt.Errorf("%w: a wish to settle of %d bytes, want %d", ErrMalformedMessage, len(msg), settleMessageBytes)
+	}
+	if expiresAt = int64(binary.BigEndian.Uint64(msg[1:])); expiresAt <= 0 {
+		return 0, true, fmt.Errorf("%w: a wish to settle what expired before 1970", ErrMalformedMessage)
+	}
+	return expiresAt, true, nil
 }
 
 // decodeMessage returns the transactions in a message, which share its memory, or [ErrMalformedMessage]. It looks at
@@ -45,8 +67,8 @@ func decodeMessage(msg []byte) ([][]byte, error) {
 	if len(msg) < 2 {
 		return nil, fmt.Errorf("%w: no transaction in it", ErrMalformedMessage)
 	}
-	if msg[0] != messageVersion {
-		return nil, fmt.Errorf("%w: version %d, this node speaks %d", ErrMalformedMessage, msg[0], messageVersion)
+	if msg[0] != kindTransactions {
+		return nil, fmt.Errorf("%w: this version knows no messages of kind %d", ErrMalformedMessage, msg[0])
 	}
 	var raws [][]byte
 	for rest := msg[1:]; len(rest) > 0; {

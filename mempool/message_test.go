@@ -32,8 +32,8 @@ func TestMessageRoundTrip(t *testing.T) {
 // malformed are messages that no node sends.
 var malformed = map[string][]byte{
 	"nothing":           {},
-	"version only":      {1},
-	"another version":   {2, 1, 0},
+	"kind only":         {1},
+	"another kind":      {3, 1, 0},
 	"zero length":       {1, 0},
 	"cut off":           {1, 2, 0},
 	"length cut off":    {1, 0x80},
@@ -55,13 +55,36 @@ func TestMalformedMessages(t *testing.T) {
 	}
 }
 
+func TestSettleMessages(t *testing.T) {
+	t.Parallel()
+	const at = 1_800_000_000_000_000_000
+	if got, is, err := decodeSettle(encodeSettle(at)); got != at || !is || err != nil {
+		t.Errorf("decoded %d, %v, %v", got, is, err)
+	}
+	if _, is, err := decodeSettle(encodeMessage([][]byte{{1}})); is || err != nil {
+		t.Errorf("transactions are taken for a wish to settle: %v", err)
+	}
+	for _, msg := range [][]byte{{2}, {2, 1, 2, 3}, append(encodeSettle(at), 0), encodeSettle(0), encodeSettle(-1)} {
+		if _, is, err := decodeSettle(msg); !is || !errors.Is(err, ErrMalformedMessage) {
+			t.Errorf("%x: %v, %v", msg, is, err)
+		}
+	}
+}
+
 // FuzzMessage: whatever decodes encodes to the same bytes, and nothing else is accepted.
 func FuzzMessage(f *testing.F) {
 	for _, msg := range malformed {
 		f.Add(msg)
 	}
 	f.Add(encodeMessage([][]byte{{1}, bytes.Repeat([]byte{2}, 300), {3, 4}}))
+	f.Add(encodeSettle(1_800_000_000_000_000_000))
 	f.Fuzz(func(t *testing.T, msg []byte) {
+		if expiresAt, is, err := decodeSettle(msg); is {
+			if again := encodeSettle(expiresAt); err == nil && !bytes.Equal(again, msg) {
+				t.Fatalf("%x decodes and encodes to %x", msg, again)
+			}
+			return
+		}
 		raws, err := decodeMessage(msg)
 		if err != nil {
 			if !errors.Is(err, ErrMalformedMessage) {

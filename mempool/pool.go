@@ -31,6 +31,7 @@ type Pool struct {
 	wake    chan struct{} // capacity 1, for consensus
 	rearm   chan struct{} // capacity 1: the next moment to look at the clock may have changed
 	recheck chan struct{} // capacity 1: a block was committed
+	unrest  chan struct{} // capacity 1: this node wants to settle something, for Gossip
 
 	mu        sync.Mutex // guards everything below; never held while a function of cfg runs
 	pending   *pending
@@ -69,6 +70,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		wake:       make(chan struct{}, 1),
 		rearm:      make(chan struct{}, 1),
 		recheck:    make(chan struct{}, 1),
+		unrest:     make(chan struct{}, 1),
 		pending:    newPending(),
 		height:     cfg.Height,
 		blockTime:  cfg.BlockTime,

@@ -26,6 +26,9 @@ func (g *Gossip) serve(ctx context.Context, p *peer) {
 		case <-p.gone:
 			return
 		case <-p.more:
+			if expiresAt := p.takeSettle(); expiresAt != 0 && !p.send(encodeSettle(expiresAt)) {
+				p.failed.Add(1) // it will be asked again, if there is still something to settle
+			}
 			g.sendAgain(ctx, p, cursor)
 		case <-news:
 		}

@@ -102,6 +102,19 @@ func (p *Pool) Settle(expiresAt time.Time) {
 	notify(p.rearm)
 }
 
+// unsettled returns the last expiry that this node wants settled now, in nanoseconds since 1970, 0 for none.
+func (p *Pool) unsettled() (expiresAt int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.settling.allows(p.cfg.Now()) {
+		return 0
+	}
+	for _, e := range p.pending.overdue {
+		expiresAt = max(expiresAt, e.expiresAt)
+	}
+	return expiresAt
+}
+
 // Commit forgets what a block contains and what no later block can contain, and returns the ids of the latter: they were
 // accepted here, are not committed, and have finally expired. The state machine calls it once per block, after the block's
 // ids are visible to Committed.
@@ -184,6 +197,9 @@ func (p *Pool) look() (wants bool, next time.Duration) {
 	defer p.mu.Unlock()
 	now := p.cfg.Now()
 	p.passLocked(now)
+	if len(p.pending.overdue) > 0 && p.settling.allows(now) {
+		notify(p.unrest)
+	}
 	next = maxPause
 	if len(p.pending.future) > 0 {
 		next = min(next, time.Unix(0, p.pending.future[0].expiresAt).Sub(now))
