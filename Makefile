@@ -71,7 +71,6 @@ proto-check: $(STAMP) ## is the schema well-formed, compatible with the last rel
 .PHONY: tidy
 tidy: ## do go.mod and go.sum name what is used, and nothing else?
 	go mod tidy -diff
-	cd tools && go mod tidy -diff
 
 .PHONY: generate
 generate: $(STAMP) ## generate proto/gen from the schema

@@ -204,11 +204,11 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("NodeKey is not an Ed25519 key: its halves do not match"))
 	}
 	if host, _, err := net.SplitHostPort(c.Listen); err != nil || host == "" {
-		errs = append(errs, fmt.Errorf("Listen %q is not host:port", c.Listen))
+		errs = append(errs, fmt.Errorf("field Listen: %q is not host:port", c.Listen))
 	}
 	if c.Gossip != nil {
 		if n := c.Gossip.MaxMessageBytes(); n < 1 || n > maxGossipMessage {
-			errs = append(errs, fmt.Errorf("Gossip has messages of %d bytes, want 1 to %d", n, maxGossipMessage))
+			errs = append(errs, fmt.Errorf("the Gossip has messages of %d bytes, want 1 to %d", n, maxGossipMessage))
 		}
 	}
 	errs = append(errs, c.Genesis.validate(), c.Profile.withDefaults().validate())

@@ -71,13 +71,6 @@ func (l *ledger) WantsBlock() bool {
 
 func (l *ledger) Wake() <-chan struct{} { return l.wake }
 
-// state returns the height, the hash and a channel that is closed at the next commit.
-func (l *ledger) state() (int64, string, <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.height, fmt.Sprintf("%x", l.hash), l.changed
-}
-
 // committedAt returns the height of a transaction, 0 if it is not committed.
 func (l *ledger) committedAt(tx string) int64 {
 	l.mu.Lock()
