@@ -137,7 +137,8 @@ func (n *Network) demoStep(ctx context.Context, c *client.Client, t demoTransact
 		return DemoStep{}, err
 	}
 	began := time.Now()
-	result, err := c.Send(ctx, client.Draft{Operations: []*ledgerv1.Operation{t.operation}}, client.Signer{Account: account, Keys: keys})
+	draft := client.Draft{Operations: []*ledgerv1.Operation{t.operation}}
+	result, err := c.Send(ctx, draft, client.Signer{Account: account, Keys: keys})
 	if err != nil {
 		return DemoStep{}, err
 	}

@@ -56,7 +56,8 @@ func (o Options) withDefaults() Options {
 func (o Options) validate() error {
 	var problems []error
 	if o.Validators < 1 || o.Validators > MaxValidators {
-		problems = append(problems, fmt.Errorf("%d validators, want 1 to %d: they all run on this machine", o.Validators, MaxValidators))
+		problems = append(problems,
+			fmt.Errorf("%d validators, want 1 to %d: they all run on this machine", o.Validators, MaxValidators))
 	}
 	if err := names.Network(o.Name); err != nil {
 		problems = append(problems, err)
@@ -132,7 +133,9 @@ func makePlan(o Options, began time.Time, place func(name string) placement) (*p
 		if err != nil {
 			return nil, err
 		}
-		p.nodes = append(p.nodes, plannedNode{config: config, node: node, validator: validator, reached: spot.reached, serves: spot.serves})
+		p.nodes = append(p.nodes, plannedNode{
+			config: config, node: node, validator: validator, reached: spot.reached, serves: spot.serves,
+		})
 		for _, account := range []plannedAccount{
 			{org: org, name: "admin", roles: []string{"admin", "issuer", "payer", "writer"}},
 			{org: org, name: "treasury", roles: []string{"payer"}},

@@ -28,7 +28,7 @@ type process struct {
 	how   string        // how it ended; written before ended is closed
 }
 
-// spawn starts a node. It gets a session of its own: neither a terminal that closes nor a Ctrl-C reaches it.
+// spawn starts a node. It is detached: neither a terminal that closes nor a Ctrl-C reaches it.
 func (n *Network) spawn(node client.Node) (*process, error) {
 	dir := home.Dir(node.Home)
 	log, err := openLog(dir.Log())
@@ -38,7 +38,7 @@ func (n *Network) spawn(node client.Node) (*process, error) {
 	cmd := exec.Command(n.Binary, "network", "start", "--home", node.Home)
 	cmd.Dir = node.Home
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = ownSession()
+	cmd.SysProcAttr = detached()
 	err = cmd.Start()
 	if err := errors.Join(err, log.Close()); err != nil {
 		return nil, fmt.Errorf("start %s: %w", node.Name, err)

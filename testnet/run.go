@@ -52,7 +52,8 @@ func openOrNew(dir string, o Options) (n *Network, made bool, err error) {
 		return nil, false, err
 	}
 	if o.Validators != 0 && o.Validators != len(n.File.Nodes) {
-		return nil, false, fmt.Errorf("%w: the network at %s has %d validators, not %d: choose another directory, or leave the number out",
+		return nil, false, fmt.Errorf(
+			"%w: the network at %s has %d validators, not %d: choose another directory, or leave the number out",
 			ErrOptions, dir, len(n.File.Nodes), o.Validators)
 	}
 	return n, false, nil
@@ -107,7 +108,8 @@ func (n *Network) checkStopped() error {
 	case len(n.File.Nodes):
 		return fmt.Errorf("%w: the network at %s", ErrRunning, n.Dir)
 	default:
-		return fmt.Errorf("%w: %v of the network at %s; start the other nodes one by one, or stop the network first", ErrRunning, running, n.Dir)
+		return fmt.Errorf("%w: %v of the network at %s; start the other nodes one by one, or stop the network first",
+			ErrRunning, running, n.Dir)
 	}
 }
 

@@ -195,7 +195,8 @@ at once where docker is there, and by docker-compose otherwise. Clients use the 
 	}
 	cmd.Flags().IntVar(&options.Validators, "validators", testnet.DefaultValidators,
 		fmt.Sprintf("how many validators the network has, 1 to %d", testnet.MaxValidators))
-	cmd.Flags().StringVar(&options.Binary, "binary", "", "statically linked althing for Linux to put into the image (default: this one)")
+	cmd.Flags().StringVar(&options.Binary, "binary", "",
+		"statically linked althing for Linux to put into the image (default: this one)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if options.Validators == 0 {
 			return usagef("--validators 0, want 1 to %d", testnet.MaxValidators)

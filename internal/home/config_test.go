@@ -16,11 +16,14 @@ import (
 // unlike returns a configuration in which every value differs from its default.
 func unlike() Config {
 	return Config{
-		Format:  1,
-		Name:    "globex-2",
-		Org:     "globex",
-		P2P:     P2P{Listen: "10.1.2.3:1000"},
-		GRPC:    GRPC{Listen: "[::]:1001", PublishedOnLoopback: true, TLSNames: []string{"a.example", "10.0.0.9"}, RequestsPerSecond: 2, Burst: 3, MaxMessageBytes: 1 << 17, MaxStreams: 4},
+		Format: 1,
+		Name:   "globex-2",
+		Org:    "globex",
+		P2P:    P2P{Listen: "10.1.2.3:1000"},
+		GRPC: GRPC{
+			Listen: "[::]:1001", PublishedOnLoopback: true, TLSNames: []string{"a.example", "10.0.0.9"},
+			RequestsPerSecond: 2, Burst: 3, MaxMessageBytes: 1 << 17, MaxStreams: 4,
+		},
 		Metrics: Metrics{Listen: ""},
 		State:   State{KeepHeights: 0, KeepFor: Duration(90 * time.Minute), Archive: true, CacheBytes: 1 << 21, TreeCacheNodes: 5},
 		Mempool: Mempool{MaxTxs: 7, MaxBytes: 2 << 20, MaxTxsPerOrg: 6, MaxBytesPerOrg: 1 << 20},
@@ -28,7 +31,8 @@ func unlike() Config {
 		Consensus: Consensus{
 			TimeoutPropose: Duration(2 * time.Second), TimeoutProposeDelta: Duration(time.Second),
 			TimeoutVote: Duration(3 * time.Second), TimeoutVoteDelta: Duration(4 * time.Second),
-			PeerGossipSleep: Duration(time.Millisecond), PingInterval: Duration(20 * time.Second), PongTimeout: Duration(6 * time.Second),
+			PeerGossipSleep: Duration(time.Millisecond),
+			PingInterval:    Duration(20 * time.Second), PongTimeout: Duration(6 * time.Second),
 		},
 	}
 }

@@ -41,10 +41,10 @@ func (d Dir) Data() string { return d.path("data") }
 // Consensus is the directory of the engine's write-ahead log.
 func (d Dir) Consensus() string { return d.path("consensus") }
 
-// Certificate and PrivateKey are the paths of the gRPC server's certificate and its key, in PEM.
+// Certificate is the path of the gRPC server's certificate, in PEM.
 func (d Dir) Certificate() string { return d.path("tls.crt") }
 
-// PrivateKey is the path of the key of the certificate.
+// PrivateKey is the path of the certificate's key, in PEM.
 func (d Dir) PrivateKey() string { return d.path("tls.key") }
 
 // Log is where who starts the node may send its output.
