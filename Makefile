@@ -79,6 +79,7 @@ generate: $(STAMP) ## generate proto/gen from the schema
 .PHONY: vectors
 vectors: ## write the golden vectors anew; read the diff
 	go test ./proto/vectors -rewrite
+	go test ./app -run Vectors -rewrite
 
 .PHONY: released
 released: $(STAMP) ## take the schema as it is for the one that later ones must be compatible with

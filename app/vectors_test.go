@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,8 +34,9 @@ type blockVector struct {
 	Txs     []string       `json:"txs"`
 	Results []resultVector `json:"results"`
 	AppHash string         `json:"app_hash"`
-	// Leaves are the keys and values that the block changed in the tree.
-	Leaves map[string]string `json:"changed_leaves"`
+	// Leaves are the keys and values that the block set in the tree, Removed the keys that it removed.
+	Leaves  map[string]string `json:"set_leaves"`
+	Removed []string          `json:"removed_leaves"`
 }
 
 type resultVector struct {
@@ -63,7 +65,8 @@ func TestBlockVectors(t *testing.T) {
 		height := uint64(i + 1)
 		before := leavesOf(t, r)
 		var txs [][]byte
-		b := blockVector{Height: height, Time: blockTime(height).Format(time.RFC3339Nano), Txs: []string{}, Results: []resultVector{}, Leaves: map[string]string{}}
+		b := blockVector{Height: height, Time: blockTime(height).Format(time.RFC3339Nano), Txs: []string{}, Results: []resultVector{},
+			Leaves: map[string]string{}, Removed: []string{}}
 		for _, o := range ops {
 			raw := w.sign(w.body(blockTime(height), o...))
 			txs = append(txs, raw)
@@ -74,11 +77,18 @@ func TestBlockVectors(t *testing.T) {
 			b.Results = append(b.Results, resultVector{ledgerv1.Code(result.Code).String(), hex.EncodeToString(result.Data)})
 		}
 		b.AppHash = hex.EncodeToString(res.AppHash)
-		for key, value := range leavesOf(t, r) {
+		after := leavesOf(t, r)
+		for key, value := range after {
 			if before[key] != value {
 				b.Leaves[key] = value
 			}
 		}
+		for key := range before {
+			if _, kept := after[key]; !kept {
+				b.Removed = append(b.Removed, key)
+			}
+		}
+		slices.Sort(b.Removed)
 		v.Blocks = append(v.Blocks, b)
 	}
 	got, err := json.MarshalIndent(v, "", "  ")
