@@ -167,7 +167,7 @@ func (c *Client) Statuses(ctx context.Context) []NodeStatus {
 	var wg sync.WaitGroup
 	for i, n := range c.pool.nodes {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, c.config.AttemptTimeout)
+			ctx, cancel := context.WithTimeout(ctx, min(c.config.AttemptTimeout, helloTimeout))
 			defer cancel()
 			began := time.Now()
 			status, err := n.status(ctx)

@@ -176,6 +176,18 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// TestTimeIsLeftForTheOthers gives a call less time than one try may take: the node that says nothing must not use it up.
+func TestTimeIsLeftForTheOthers(t *testing.T) {
+	t.Parallel()
+	n := clienttest.Start(t, 2)
+	n.Nodes[0].Set(clienttest.Faults{Silent: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if s, err := n.Dial(t, client.Config{}).Status(ctx); err != nil || s.Node != n.Nodes[1].Name {
+		t.Fatalf("status %v, %v", s, err)
+	}
+}
+
 func TestPinnedNode(t *testing.T) {
 	t.Parallel()
 	n := clienttest.Start(t, 2)

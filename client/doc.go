@@ -11,8 +11,8 @@
 //
 //   - A node is asked for its chain id and genesis hash before anything else is sent over a new connection; one of another
 //     network gets nothing.
-//   - A call goes to one node and moves on when that one cannot be reached. This is safe for every call there is: reads change
-//     nothing, and a transaction is applied once however often it is sent.
+//   - A call goes to one node and moves on when that one cannot be reached. This is safe for every call there is: reads
+//     change nothing, and a transaction is applied once however often it is sent.
 //   - Reads that ask for no height are not older than anything this client has seen: it reads its own writes.
 //   - A status that is called final is final. What cannot be known is an error, [Undecided], that says so.
 //   - Every try is bounded by [Config.AttemptTimeout] and every call by its context.

@@ -48,7 +48,6 @@ func newNode(network *Network, n Node) (*node, error) {
 			MinConnectTimeout: 3 * time.Second,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
-		grpc.WithUserAgent("althing-client"),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", n.Name, err)
@@ -89,6 +88,8 @@ func (n *node) check(ctx context.Context) error {
 	if n.verified.Load() && n.conn.GetState() == connectivity.Ready {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
 	_, err := n.status(ctx)
 	return err
 }

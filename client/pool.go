@@ -12,6 +12,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+// helloTimeout bounds how long a node may take to say who it is: less than a call may take, so that a node that is gone
+// without a trace, or stopped in the middle, costs a call little.
+const helloTimeout = 5 * time.Second
+
 // pool sends each call to one node and moves on when that one cannot be reached. It is the connection that the generated
 // clients run over.
 type pool struct {
@@ -50,14 +54,15 @@ func (p *pool) advance() {
 }
 
 // try runs do against one node after the other, beginning with the one that answered last, until one answers, be it with
-// a refusal. Each try has its own time. It returns an [*Unreachable] when none answered.
+// a refusal. Each try has its own time, and leaves some of the whole for the nodes after it. It returns an [*Unreachable]
+// when none answered.
 func (p *pool) try(ctx context.Context, do func(context.Context, *node) error) error {
 	first := p.good.Load()
 	failed := new(Unreachable)
 	for i := range p.nodes {
 		index := (first + uint32(i)) % uint32(len(p.nodes))
 		n := p.nodes[index]
-		sent, err := p.tryOne(ctx, n, do)
+		sent, err := p.tryOne(ctx, n, p.share(ctx, len(p.nodes)-i), do)
 		if err == nil || (ctx.Err() == nil && !isUnreachable(ctx, err)) {
 			p.good.Store(index)
 			return err
@@ -70,8 +75,17 @@ func (p *pool) try(ctx context.Context, do func(context.Context, *node) error) e
 	return failed
 }
 
-func (p *pool) tryOne(ctx context.Context, n *node, do func(context.Context, *node) error) (sent bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, p.attemptTimeout)
+// share returns how long the next try may take when so many nodes are left.
+func (p *pool) share(ctx context.Context, left int) time.Duration {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return p.attemptTimeout
+	}
+	return min(p.attemptTimeout, time.Until(deadline)/time.Duration(left))
+}
+
+func (p *pool) tryOne(ctx context.Context, n *node, limit time.Duration, do func(context.Context, *node) error) (sent bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := n.check(ctx); err != nil {
 		return false, err

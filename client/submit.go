@@ -108,9 +108,9 @@ func (c *Client) submit(ctx context.Context, id tx.ID, raw []byte, wait bool) (r
 	return result, handed, err
 }
 
-// SubmitAndWait submits an encoded transaction and returns when its status is final. Whatever happens on the way - nodes
-// that die before, during or after the call, nodes that are full - it sends the same bytes again, to the next node if need be,
-// for as long as ctx lives: the ledger applies them once. When ctx ends first, the error is an [*Undecided].
+// SubmitAndWait submits an encoded transaction and returns when its status is final. When nodes die before, during or
+// after the call, or are full, it sends the same bytes again, to the next node if need be, for as long as ctx lives: the
+// ledger applies them once. When ctx ends first, the error is an [*Undecided].
 //
 // A [*Refused] is returned only if no node can have taken the transaction; otherwise its expiry settles it.
 func (c *Client) SubmitAndWait(ctx context.Context, raw []byte) (*Result, error) {

@@ -154,7 +154,7 @@ func (t *Transaction) Missing() []string {
 // [ErrTransaction] if nothing in the transaction needs the account's signature, because every node would refuse it then.
 func (t *Transaction) Sign(account string, with ...keys.PrivateKey) error {
 	if !slices.Contains(t.decoded.Signers, account) {
-		return fmt.Errorf("%w that needs a signature of %s: it needs %v", ErrTransaction, account, t.decoded.Signers)
+		return fmt.Errorf("%w that %s signs: it needs the signatures of %v", ErrTransaction, account, t.decoded.Signers)
 	}
 	if len(with) == 0 {
 		return fmt.Errorf("%w of %s given to sign with", ErrNoKey, account)

@@ -12,6 +12,7 @@ import (
 	"github.com/althing-ledger/althing/client"
 	"github.com/althing-ledger/althing/keys"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 )
 
@@ -79,6 +80,19 @@ func TestTransactionCollectsSignatures(t *testing.T) {
 	decoded, err := tx.Decode(chainID, raw, tx.Limits{Bytes: 1 << 20, Operations: 10, Signatures: 10})
 	if err != nil || decoded.ID != id {
 		t.Fatalf("decoded %v, %v", decoded, err)
+	}
+}
+
+func TestCosignersSignToo(t *testing.T) {
+	t.Parallel()
+	put := &recordsv1.Put{Record: "acme/x/1", ContentType: "text/plain", Content: &recordsv1.Put_Data{}, Cosigner: "globex/admin"}
+	op := &ledgerv1.Operation{Account: "acme/admin", Kind: &ledgerv1.Operation_RecordPut{RecordPut: put}}
+	built, err := client.NewTransaction(chainID, draftOf(op), time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(built.Missing(), " "); got != "acme/admin globex/admin globex/treasury" {
+		t.Fatalf("missing %s", got)
 	}
 }
 

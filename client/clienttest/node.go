@@ -2,7 +2,6 @@ package clienttest
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
@@ -211,11 +211,18 @@ func refused(err error) error {
 	if !ok {
 		return status.Error(codes.Internal, err.Error())
 	}
-	s, detailErr := status.New(codes.InvalidArgument, err.Error()).WithDetails(&errdetails.ErrorInfo{Reason: tx.Reason(code), Domain: "althing"})
-	return errors.Join(s.Err(), detailErr)
+	return detailed(codes.InvalidArgument, err.Error(), &errdetails.ErrorInfo{Reason: tx.Reason(code), Domain: "althing"})
+}
+
+// detailed returns the error of a call with a detail.
+func detailed(code codes.Code, text string, detail protoadapt.MessageV1) error {
+	s, err := status.New(code, text).WithDetails(detail)
+	if err != nil {
+		return status.Error(codes.Internal, err.Error())
+	}
+	return s.Err()
 }
 
 func full(after time.Duration) error {
-	s, err := status.New(codes.ResourceExhausted, "the mempool is full").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
-	return errors.Join(s.Err(), err)
+	return detailed(codes.ResourceExhausted, "the mempool is full", &errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
 }

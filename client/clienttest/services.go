@@ -3,11 +3,13 @@ package clienttest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -159,7 +161,8 @@ func page(all []string, token string, size uint32) (names []string, next string)
 }
 
 func notFound(what, name string) error {
-	return status.Errorf(codes.NotFound, "there is no %s %s", what, name)
+	detail := &errdetails.ErrorInfo{Reason: "NOT_FOUND", Domain: "althing"}
+	return detailed(codes.NotFound, fmt.Sprintf("there is no %s %s", what, name), detail)
 }
 
 type accountsService struct {
@@ -282,7 +285,7 @@ func (s *assetsService) ListBalances(_ context.Context, req *assetsv1.ListBalanc
 func (s *assetsService) GetHold(_ context.Context, req *assetsv1.GetHoldRequest) (*assetsv1.GetHoldResponse, error) {
 	state, height := s.node.ledger.at()
 	if state.holds[string(req.HoldId)] == nil {
-		return nil, status.Errorf(codes.NotFound, "there is no hold %x", req.HoldId)
+		return nil, notFound("hold", fmt.Sprintf("%x", req.HoldId))
 	}
 	return &assetsv1.GetHoldResponse{Height: height, Hold: state.holds[string(req.HoldId)]}, nil
 }

@@ -31,8 +31,9 @@ func newAccountCreateCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create ORG/NAME",
 		Short: "Create an account",
-		Long: `Create an account in the organisation of the one that acts, which needs the role admin. Without --public-key the account gets
-the key in the network's directory of keys, which is made if there is none.`,
+		Long: `Create an account in the organisation of the one that acts, which needs the role admin. Without
+--public-key the account gets the key in the network's directory of keys, which is made if there is
+none.`,
 		Example: `  althing account create acme/bob --role payer --as acme/admin
   althing account create acme/board --public-key schnorr:HEX@2 --public-key ed25519:HEX --threshold 2 --as acme/admin`,
 		Args: cobra.ExactArgs(1),
@@ -188,8 +189,9 @@ func newAccountRotateKeyCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate-key ORG/NAME",
 		Short: "Put a new key in the place of an old one, with its weight",
-		Long: `Put a new key in the place of an old one, with its weight. Without --new a key is made and its file put beside the account's
-other key files; the name of the file begins with the digits of the key. Without --old the account's only key is replaced.`,
+		Long: `Put a new key in the place of an old one, with its weight. Without --new a key is made and its file
+put beside the account's other key files; the name of the file begins with the digits of the key.
+Without --old the account's only key is replaced.`,
 		Example: `  althing account rotate-key acme/alice --as acme/alice
   althing account rotate-key acme/alice --old schnorr:HEX --new ed25519:HEX --as acme/admin`,
 		Args: cobra.ExactArgs(1),

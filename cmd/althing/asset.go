@@ -188,8 +188,9 @@ func newAssetHoldCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hold ASSET AMOUNT --to ORG/NAME --deadline TIME",
 		Short: "Set an amount aside for a receiver (escrow)",
-		Long: `Set an amount aside for a receiver. Before the deadline the giver or the arbiter releases it; the receiver or the arbiter
-cancels it at any time, and from the deadline on the giver too. Prints the hold's id.`,
+		Long: `Set an amount aside for a receiver. Before the deadline the giver or the arbiter releases it; the
+receiver or the arbiter cancels it at any time, and from the deadline on the giver too. Prints the
+hold's id.`,
 		Example: `  althing asset hold acme/usd 100 --to globex/treasury --deadline 24h --arbiter initech/admin --as acme/treasury
   althing asset hold acme/usd 100 --to globex/treasury --deadline 2027-01-31T12:00:00Z --as acme/treasury`,
 		Args: cobra.ExactArgs(2),

@@ -51,8 +51,9 @@ func newCollectionSetCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ORG/COLLECTION --writer ORG:ROLE",
 		Short: "Say who may write",
-		Long: `Say who may write the records of a collection of the acting account's organisation: accounts of the organisations named, with the
-roles named. With --cosign two accounts of different organisations must write together.`,
+		Long: `Say who may write the records of a collection of the acting account's organisation: accounts of the
+organisations named, with the roles named. With --cosign two accounts of different organisations
+must write together.`,
 		Example: `  althing collection set acme/invoices --writer acme:writer --writer globex:auditor --cosign --as acme/admin`,
 		Args:    cobra.ExactArgs(1),
 	}

@@ -73,13 +73,32 @@ func (e *notApplied) Error() string {
 
 // fail prints an error and its hint and returns the exit code.
 func (s *streams) fail(cmd *cobra.Command, err error) int {
+	fmt.Fprintf(s.err, "althing: %s\nhint: %s\n", textOf(err), hintOf(cmd, err))
+	return exitCode(err)
+}
+
+// textOf returns an error's text without what gRPC and its wrapping say about themselves.
+func textOf(err error) string {
 	text := strings.TrimSpace(err.Error())
 	var refused *client.Refused
-	if st, ok := status.FromError(err); ok && !errors.As(err, &refused) && !errors.Is(err, client.ErrUnreachable) {
-		text = st.Message()
+	var undecided *client.Undecided
+	var st interface{ GRPCStatus() *status.Status }
+	switch {
+	case errors.As(err, &undecided):
+		why := textOf(undecided.Err)
+		if errors.Is(err, context.Canceled) {
+			why = "interrupted"
+		} else if errors.Is(err, context.DeadlineExceeded) {
+			why = "gave up waiting"
+		}
+		return fmt.Sprintf("the outcome of transaction %s is not known yet: %s", undecided.ID, why)
+	case errors.As(err, &refused):
+		return strings.Replace(text, refused.Error(), refused.Reason+": "+refused.Message, 1)
+	case errors.As(err, &st):
+		return strings.Replace(text, st.GRPCStatus().Err().Error(), st.GRPCStatus().Message(), 1)
+	default:
+		return text
 	}
-	fmt.Fprintf(s.err, "althing: %s\nhint: %s\n", text, hintOf(cmd, err))
-	return exitCode(err)
 }
 
 func exitCode(err error) int {
@@ -107,7 +126,7 @@ func hintOf(cmd *cobra.Command, err error) string {
 	case errors.As(err, &own):
 		return own.hint
 	case errors.As(err, &outcome):
-		return codeHint(outcome.code)
+		return outcomeHint(outcome)
 	case errors.Is(err, client.ErrNetworkFile):
 		return "name a network with --network DIR-or-FILE or " + networkVariable + "; `althing testnet up --dir DIR` makes one"
 	case errors.Is(err, keys.ErrFilePermissions):
@@ -155,6 +174,18 @@ func statusHint(code codes.Code) string {
 		return "correct the arguments and try again"
 	default:
 		return "`althing status` shows how the nodes are"
+	}
+}
+
+// outcomeHint says what to do about a transaction that was not applied.
+func outcomeHint(o *notApplied) string {
+	switch {
+	case o.reason != "":
+		return codeHint(o.code)
+	case o.status == statusText(ledgerv1.TxStatus_TX_STATUS_UNKNOWN):
+		return "no node knows it: check the id, and say when it expires with --expires-at to know whether it still may come"
+	default:
+		return "`althing tx wait ID` waits until it is decided"
 	}
 }
 

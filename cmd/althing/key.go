@@ -38,8 +38,9 @@ func newKeyNewCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new [ORG/NAME]",
 		Short: "Make a key and write it to a file that only you can read",
-		Long: `Make a key and write it to a file that only you can read: that of an account in the network's directory of keys, or any file
-with --out. A file that exists is never overwritten. The ledger learns of the key by ` + "`althing account create`" + ` or ` + "`add-key`" + `.`,
+		Long: `Make a key and write it to a file that only you can read: that of an account in the network's
+directory of keys, or any file with --out. A file that exists is never overwritten. The ledger
+learns of the key by ` + "`althing account create`" + ` or ` + "`add-key`" + `.`,
 		Example: `  althing key new acme/alice
   althing key new acme/alice --label laptop --scheme ed25519
   althing key new --out alice.json`,

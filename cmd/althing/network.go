@@ -57,20 +57,30 @@ func homeFlag(cmd *cobra.Command, dir *string) {
 	}
 }
 
-// startError marks the errors that the owner of a node has to set right before it can start: they exit with 2.
+// startError marks the errors that the owner of a node has to set right before it can start, and says how: they exit
+// with 2.
 func startError(err error) error {
 	var kind home.ErrorKind
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &kind), errors.Is(err, app.ErrGenesis), errors.Is(err, app.ErrForeignState),
-		errors.Is(err, state.ErrForeign), errors.Is(err, state.ErrNewer), errors.Is(err, state.ErrLocked),
-		errors.Is(err, consensus.ErrForeignData), errors.Is(err, consensus.ErrInvalidConfig), errors.Is(err, consensus.ErrListen),
-		errors.Is(err, consensus.ErrNoRecord), errors.Is(err, consensus.ErrRecordForeign), errors.Is(err, consensus.ErrRecordInUse),
-		errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):
-		return &misuse{err}
+	case errors.Is(err, home.ErrInUse), errors.Is(err, state.ErrLocked), errors.Is(err, consensus.ErrRecordInUse):
+		err = hint(err, "the node runs already; `althing testnet node stop NAME` stops one of a local network")
+	case errors.Is(err, home.ErrConfig):
+		err = hint(err, "correct althing.toml in the home; its comments explain every key")
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, consensus.ErrListen):
+		err = hint(err, "stop what uses the address, or set another `listen` in althing.toml")
+	case errors.Is(err, app.ErrForeignState), errors.Is(err, state.ErrForeign), errors.Is(err, consensus.ErrForeignData):
+		err = hint(err, "the data directory is another network's: move it away, or start the node on its own home")
+	case errors.Is(err, state.ErrNewer), errors.Is(err, home.ErrNewer):
+		err = hint(err, "use the version of this program that made it, or a newer one")
+	case errors.Is(err, consensus.ErrNoRecord), errors.Is(err, consensus.ErrRecordForeign), errors.Is(err, consensus.ErrRecordCorrupt):
+		err = hint(err, "put signer.state back from this node's own disk; without it the validator might sign twice")
+	case errors.As(err, &kind), errors.Is(err, app.ErrGenesis), errors.Is(err, consensus.ErrInvalidConfig):
+	default:
+		return err
 	}
-	return err
+	return usageError(err)
 }
 
 func newNetworkHealthCommand(s *streams) *cobra.Command {

@@ -27,8 +27,8 @@ type operationsFile struct {
 }
 
 // parseOperations reads a file of operations: an array of them, or an object with operations, payer and memo. Each one is
-// an althing.ledger.v1.Operation in the JSON form of protobuf, but for keys and ids of holds, which are as people write them.
-// Unknown fields are refused. Amounts are left as they stand.
+// an althing.ledger.v1.Operation in the JSON form of protobuf, but for keys and ids of holds, which are as people write
+// them. Unknown fields are refused. Amounts are left as they stand.
 func parseOperations(data []byte) (*operationsFile, []*ledgerv1.Operation, error) {
 	file := new(operationsFile)
 	if trimmed := bytes.TrimSpace(data); len(trimmed) > 0 && trimmed[0] == '[' {

@@ -103,8 +103,9 @@ func newRecordGetCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ORG/COLLECTION/ID",
 		Short: "Write the content of a record to standard output or a file",
-		Long: `Write the content of a record, exactly as it was put, to standard output or to --out FILE. With --output json a description of
-the record goes to standard output; its content is in it, as base64, unless --out takes it.`,
+		Long: `Write the content of a record, exactly as it was put, to standard output or to --out FILE. With
+--output json a description of the record goes to standard output; its content is in it, as base64,
+unless --out takes it.`,
 		Example: `  althing record get acme/invoices/1
   althing record get acme/invoices/1 --version 1 -o invoice.pdf
   althing record get acme/invoices/1 --output json`,

@@ -51,7 +51,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// amounts are the fields of package althing.assets.v1 that count base units.
+// isAmount reports whether a field of package althing.assets.v1 counts base units.
 func isAmount(name protoreflect.Name) bool {
 	switch name {
 	case "amount", "balance", "held", "cap", "supply", "balances", "holds":
@@ -61,9 +61,9 @@ func isAmount(name protoreflect.Name) bool {
 	}
 }
 
-// render turns a message into JSON for people and scripts: names as in the .proto files, numbers as numbers, bytes and ids as
-// hex digits, times as RFC 3339, keys as `scheme:hex`, amounts with the decimals of their asset. An amount whose decimals
-// cannot be known stands under a name that ends in _base_units.
+// render turns a message into JSON for people and scripts: names as in the .proto files, numbers as numbers, bytes and ids
+// as hex digits, times as RFC 3339, keys as `scheme:hex`, amounts with the decimals of their asset. An amount whose
+// decimals cannot be known stands under a name that ends in _base_units.
 func (u *units) render(ctx context.Context, message proto.Message) object {
 	m := message.ProtoReflect()
 	var out object

@@ -100,7 +100,7 @@ func (s *streams) showResult(ctx context.Context, g globals, u *units, r *client
 
 // showUndone prints, with JSON, what is known of a transaction whose outcome is not, and returns the error.
 func (s *streams) showUndone(g globals, id tx.ID, err error) error {
-	o := outcome{ID: id.String(), Status: statusNotSent, CodeNumber: noCode, Message: err.Error(), FailedOperation: -1, Events: []object{}}
+	o := outcome{ID: id.String(), Status: statusNotSent, CodeNumber: noCode, Message: textOf(err), FailedOperation: -1, Events: []object{}}
 	var refused *client.Refused
 	switch {
 	case errors.As(err, &refused):
@@ -125,10 +125,10 @@ func (s *streams) notSent(g globals, err error) error {
 	if !g.json || exitCode(err) == exitUsage {
 		return err
 	}
-	o := outcome{Status: statusNotSent, CodeNumber: noCode, Message: err.Error(), FailedOperation: -1, Events: []object{}}
+	o := outcome{Status: statusNotSent, CodeNumber: noCode, Message: textOf(err), FailedOperation: -1, Events: []object{}}
 	var refused *client.Refused
 	if errors.As(err, &refused) {
-		o.Code, o.CodeNumber = refused.Reason, int32(refused.Code)
+		o.Code, o.CodeNumber, o.Message = refused.Reason, int32(refused.Code), refused.Message
 	}
 	return errors.Join(err, s.showJSON(o, "  "))
 }

@@ -68,11 +68,12 @@ func newRoot(s *streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "althing",
 		Short: "A permissioned ledger: its nodes, its networks, its client",
-		Long: `Althing is a permissioned ledger. Organisations that do not fully trust one another each run a node; together
-they agree on the order of signed transactions.
+		Long: `Althing is a permissioned ledger. Organisations that do not fully trust one another each run a node;
+together they agree on the order of signed transactions.
 
-A client finds its network through --network, or the variable ` + networkVariable + `: the directory that ` + "`althing testnet up`" + `
-made, or a network file. Exit codes: 0 done, 1 failed, 2 not understood (flags, arguments, configuration).`,
+A client finds its network through --network, or the variable ` + networkVariable + `: the directory that
+` + "`althing testnet up`" + ` made, or a network file. Exit codes: 0 done, 1 failed, 2 not understood
+(flags, arguments, configuration).`,
 		Example: `  althing testnet up --dir net --detach
   export ` + networkVariable + `=net
   althing asset create acme/usd --decimals 2 --as acme/admin

@@ -56,8 +56,8 @@ func newStatusCommand(s *streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show how the network and each of its nodes are",
-		Long: `Show how the network and each of its nodes are. The height and app hash at the top are those of the reachable node that is
-furthest. The exit code is 1 when no node can be reached.`,
+		Long: `Show how the network and each of its nodes are. The height and app hash at the top are those of the
+reachable node that is furthest. The exit code is 1 when no node can be reached.`,
 		Example: `  althing status
   althing status --node 127.0.0.1:9101 --output json`,
 		Args: cobra.NoArgs,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -19,98 +18,6 @@ import (
 func newTxCommand(s *streams) *cobra.Command {
 	return noun("tx", "Transactions of several operations or signers, and what became of them",
 		newTxBuildCommand(s), newTxSignCommand(s), newTxSubmitCommand(s), newTxShowCommand(s), newTxWaitCommand(s))
-}
-
-const buildHelp = `Write a transaction of several operations, for its signers to sign. They are applied in order, all or none.
-
-The file is a JSON array of operations, or an object {"operations": […], "payer": "ORG/NAME", "memo": "…"}. An operation names the
-account that acts and what it does, as in the .proto files; amounts are written with the decimals of their asset, keys as
-schnorr:HEX, ids of holds as hex digits, content of records ("data") as base64, times as 2027-01-31T12:00:00Z. The kinds:
-
-  accountCreate accountSetRoles accountAddKey accountRevokeKey accountRotateKey
-  assetCreate assetMint assetBurn assetTransfer assetSetFrozen assetOpenHold assetReleaseHold assetCancelHold
-  recordSetCollection recordPut
-
-Delivery against payment, where acme gives 5 gold for 100.00 of globex's euros:
-
-  [
-    {"account": "acme/treasury",   "assetTransfer": {"asset": "acme/gold",  "to": "globex/treasury", "amount": "5"}},
-    {"account": "globex/treasury", "assetTransfer": {"asset": "globex/eur", "to": "acme/treasury",   "amount": "100.00"}}
-  ]
-
-Each signs; either submits. ` + "`althing tx show T`" + ` says in words what one is about to sign.`
-
-func newTxBuildCommand(s *streams) *cobra.Command {
-	var w writing
-	var file string
-	var baseUnits bool
-	cmd := &cobra.Command{
-		Use:   "build --file OPS.json -o T",
-		Short: "Write a transaction of several operations, to be signed",
-		Long:  buildHelp,
-		Example: `  althing tx build --file OPS.json --expires-in 1h -o T
-  althing tx sign T --as acme/treasury
-  althing tx sign T --as globex/treasury
-  althing tx submit T`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if file == "" || w.out == "" {
-				return usagef("--file OPS.json and --out T are needed")
-			}
-			return s.build(cmd.Context(), globalsOf(cmd), &w, file, baseUnits)
-		},
-	}
-	w.bodyFlags(cmd)
-	flags := cmd.Flags()
-	flags.StringVar(&file, "file", "", "`FILE` of operations, - for standard input")
-	flags.StringVarP(&w.out, "out", "o", "", "`FILE` for the transaction, - for standard output")
-	flags.BoolVar(&baseUnits, "base-units", false, "amounts in the file are base units: no node is needed to know decimals")
-	flags.BoolVar(&w.offline, "offline", false, "ask no node: clocks are not compared; amounts need --base-units")
-	return cmd
-}
-
-func (s *streams) build(ctx context.Context, g globals, w *writing, file string, baseUnits bool) (err error) {
-	data, err := s.readFile(file, maxOperationsFile)
-	if err != nil {
-		return err
-	}
-	parsed, ops, err := parseOperations(data)
-	if err != nil {
-		return hint(usagef("%s: %w", file, err), "`althing tx build --help` shows what the file looks like")
-	}
-	l, err := s.dial(g)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	ctx, cancel := g.bounded(ctx)
-	defer cancel()
-	offline, err := s.compareClocks(ctx, g, l, w.offline, true)
-	if err != nil {
-		return err
-	}
-	if offline {
-		l.units.client = nil
-	}
-	if !baseUnits {
-		if err := toBaseUnits(ctx, l.units, ops); errors.Is(err, errNoNode) {
-			return hint(err, "write amounts in base units and say --base-units, or make sure that a node can be reached")
-		} else if err != nil {
-			return err
-		}
-	}
-	draft := client.Draft{Operations: ops, Payer: parsed.Payer, Memo: parsed.Memo, ExpiresIn: time.Duration(w.expiresIn)}
-	if w.payer != "" {
-		draft.Payer = w.payer
-	}
-	if w.memo != "" {
-		draft.Memo = w.memo
-	}
-	t, err := client.NewTransaction(l.Network().ChainID, draft, s.now(), rand.Reader)
-	if err != nil {
-		return usagef("%s: %w", file, err)
-	}
-	return s.saveTransaction(ctx, g, l, t, w.out)
 }
 
 // readFile reads a bounded file, or standard input for -.
@@ -158,8 +65,9 @@ func newTxSignCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign T --as ORG/NAME",
 		Short: "Add an account's signature to a transaction file, in place",
-		Long: `Add an account's signature to a transaction file, in place. Those of the account's key files sign whose keys the ledger lists; all
-of them when no node answers. With --key no network is needed at all: a machine that is on no network can sign.`,
+		Long: `Add an account's signature to a transaction file, in place. Those of the account's key files sign
+whose keys the ledger lists; all of them when no node answers. With --key no network is needed at
+all: a machine that is on no network can sign.`,
 		Example: `  althing tx sign T --as acme/treasury
   althing tx sign T --as globex/treasury --key globex.json -o T.signed`,
 		Args: cobra.ExactArgs(1),
@@ -215,7 +123,7 @@ func (s *streams) sign(ctx context.Context, g globals, w *writing, file string) 
 	for _, signer := range signers {
 		err := sign(ctx, l, t, signer, offline || len(w.keyFiles) > 0)
 		if errors.Is(err, client.ErrTransaction) {
-			return hint(usageError(err), "`althing tx show %s` says who signs it", file)
+			return hint(err, "`althing tx show %s` says who signs it", file)
 		}
 		if err != nil {
 			return err
@@ -229,8 +137,8 @@ func newTxSubmitCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "submit T",
 		Short: "Send a signed transaction file and wait for the commit",
-		Long: `Send a signed transaction file and wait for the commit. It may be sent again at any time and from anywhere: it is applied once,
-and every sender gets the first outcome.`,
+		Long: `Send a signed transaction file and wait for the commit. It may be sent again at any time and from
+anywhere: it is applied once, and every sender gets the first outcome.`,
 		Example: `  althing tx submit T
   althing tx submit T --no-wait`,
 		Args: cobra.ExactArgs(1),
@@ -264,8 +172,9 @@ func newTxShowCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID|FILE",
 		Short: "Show what became of a transaction, or what a transaction file says",
-		Long: `Show what became of a transaction, or say in words what a transaction file does and who has signed it. For a file no network is
-needed, but with one amounts are shown with the decimals of their assets. The exit code is 1 when no node knows the id.`,
+		Long: `Show what became of a transaction, or say in words what a transaction file does and who has signed
+it. For a file no network is needed, but with one amounts are shown with the decimals of their
+assets. The exit code is 1 when no node knows the id.`,
 		Example: `  althing tx show T
   althing tx show 6f0c…64-hex-digits`,
 		Args: cobra.ExactArgs(1),
@@ -369,8 +278,9 @@ func newTxWaitCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait ID",
 		Short: "Wait until the outcome of a transaction is final",
-		Long: `Wait until the outcome of a transaction is final: committed, rejected or, past its expiry, expired. The exit code is 0 only
-when it committed with code 0. Without --expires-at a transaction that no node knows is waited for until --timeout.`,
+		Long: `Wait until the outcome of a transaction is final: committed, rejected or, past its expiry, expired.
+The exit code is 0 only when it committed with code 0. Without --expires-at a transaction that no
+node knows is waited for until --timeout.`,
 		Example: `  althing tx wait 6f0c…64-hex-digits --expires-at 2027-01-31T12:00:00Z
   althing tx wait 6f0c…64-hex-digits --timeout 5m`,
 		Args: cobra.ExactArgs(1),

@@ -13,8 +13,9 @@ func newWatchCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Show blocks as they come",
-		Long: `Show blocks as they come, without a gap: when a node breaks off, the next one goes on. With --output json each block is a JSON
-object on a line of its own. The command runs until Ctrl-C, which is no failure, or for --timeout or --count.`,
+		Long: `Show blocks as they come, without a gap: when a node breaks off, the next one goes on. With --output
+json each block is a JSON object on a line of its own. The command runs until Ctrl-C, which is no
+failure, or for --timeout or --count.`,
 		Example: `  althing watch
   althing watch --from 1 --count 10 --output json`,
 		Args: cobra.NoArgs,

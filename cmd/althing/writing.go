@@ -59,7 +59,7 @@ func (w *writing) bodyFlags(cmd *cobra.Command) {
 type operation func(ctx context.Context, l *link, args []string) (*ledgerv1.Operation, error)
 
 // writer completes a command that sends a transaction.
-func (s *streams) writer(cmd *cobra.Command, make operation) *cobra.Command {
+func (s *streams) writer(cmd *cobra.Command, fill operation) *cobra.Command {
 	w := new(writing)
 	w.signerFlags(cmd)
 	w.bodyFlags(cmd)
@@ -73,7 +73,7 @@ func (s *streams) writer(cmd *cobra.Command, make operation) *cobra.Command {
 			return err
 		}
 		return s.write(cmd.Context(), g, w, func(ctx context.Context, l *link) ([]*ledgerv1.Operation, error) {
-			op, err := make(ctx, l, args)
+			op, err := fill(ctx, l, args)
 			if err != nil {
 				return nil, err
 			}
@@ -120,13 +120,13 @@ func (w *writing) validateNames() error {
 type content func(context.Context, *link) ([]*ledgerv1.Operation, error)
 
 // write makes, signs and sends a transaction, or writes it to a file.
-func (s *streams) write(ctx context.Context, g globals, w *writing, make content) (err error) {
+func (s *streams) write(ctx context.Context, g globals, w *writing, fill content) (err error) {
 	l, err := s.dial(g)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	t, err := s.prepare(ctx, g, l, w, make)
+	t, err := s.prepare(ctx, g, l, w, fill)
 	if err != nil {
 		return s.notSent(g, err)
 	}
@@ -137,7 +137,7 @@ func (s *streams) write(ctx context.Context, g globals, w *writing, make content
 }
 
 // prepare returns the signed transaction.
-func (s *streams) prepare(ctx context.Context, g globals, l *link, w *writing, make content) (*client.Transaction, error) {
+func (s *streams) prepare(ctx context.Context, g globals, l *link, w *writing, fill content) (*client.Transaction, error) {
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
 	defer s.progress(ctx, "a node")()
@@ -152,7 +152,7 @@ func (s *streams) prepare(ctx context.Context, g globals, l *link, w *writing, m
 	if offline {
 		l.units.client = nil
 	}
-	ops, err := make(ctx, l)
+	ops, err := fill(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +169,8 @@ func (s *streams) prepare(ctx context.Context, g globals, l *link, w *writing, m
 	return t, nil
 }
 
-// compareClocks makes sure that the node's clock and this machine's agree, and reports whether to go on without a node. Where
-// nothing is sent, a network that cannot be reached is no obstacle.
+// compareClocks makes sure that the node's clock and this machine's agree, and reports whether to go on without a node.
+// Where nothing is sent, a network that cannot be reached is no obstacle.
 func (s *streams) compareClocks(ctx context.Context, g globals, l *link, offline, mayBeOffline bool) (bool, error) {
 	if offline {
 		return true, nil
@@ -217,7 +217,11 @@ func sign(ctx context.Context, l *link, t *client.Transaction, signer client.Sig
 			return err
 		}
 	}
-	return t.Sign(signer.Account, with...)
+	err := t.Sign(signer.Account, with...)
+	if errors.Is(err, client.ErrTransaction) {
+		return usageError(err)
+	}
+	return err
 }
 
 // saved is what a command prints that writes a transaction file.
