@@ -15,11 +15,12 @@ import (
 
 // outcome is what every command that sends a transaction prints as JSON.
 type outcome struct {
-	ID              string   `json:"id"`
-	Status          string   `json:"status"`
-	Height          uint64   `json:"height"`
-	Code            string   `json:"code"`
-	CodeNumber      int32    `json:"code_number"`
+	ID     string `json:"id"`
+	Status string `json:"status"`
+	Height uint64 `json:"height"`
+	// Code is 0 for a transaction that was applied, -1 where there is none yet; Reason is its name.
+	Code            int32    `json:"code"`
+	Reason          string   `json:"reason"`
 	Message         string   `json:"message"`
 	FailedOperation int32    `json:"failed_operation"`
 	Events          []object `json:"events"`
@@ -44,10 +45,10 @@ func statusText(s ledgerv1.TxStatus) string {
 // outcomeOf turns a result into what is printed.
 func outcomeOf(ctx context.Context, u *units, r *client.Result) (outcome, []*ledgerv1.Event, error) {
 	o := outcome{
-		ID: r.ID.String(), Status: statusText(r.Status), Height: r.Height, CodeNumber: noCode, FailedOperation: -1, Events: []object{},
+		ID: r.ID.String(), Status: statusText(r.Status), Height: r.Height, Code: noCode, FailedOperation: -1, Events: []object{},
 	}
 	if r.Status == ledgerv1.TxStatus_TX_STATUS_EXPIRED {
-		o.Code, o.CodeNumber = tx.Reason(ledgerv1.Code_CODE_EXPIRED), int32(ledgerv1.Code_CODE_EXPIRED)
+		o.Reason, o.Code = tx.Reason(ledgerv1.Code_CODE_EXPIRED), int32(ledgerv1.Code_CODE_EXPIRED)
 		o.Message = "the transaction was in no block before it expired, and never will be"
 	}
 	if r.Outcome == nil {
@@ -57,7 +58,7 @@ func outcomeOf(ctx context.Context, u *units, r *client.Result) (outcome, []*led
 	if err != nil {
 		return o, nil, err
 	}
-	o.Code, o.CodeNumber, o.Message = tx.Reason(r.Outcome.Code), int32(r.Outcome.Code), r.Outcome.Message
+	o.Reason, o.Code, o.Message = tx.Reason(r.Outcome.Code), int32(r.Outcome.Code), r.Outcome.Message
 	o.FailedOperation = r.Outcome.FailedOperation
 	o.Time = time.Unix(0, r.Outcome.TimeUnixNano).UTC().Format(timeFormat)
 	for _, e := range events {
@@ -95,16 +96,16 @@ func (s *streams) showResult(ctx context.Context, g globals, u *units, r *client
 	if good {
 		return nil
 	}
-	return &notApplied{status: o.Status, height: o.Height, code: ledgerv1.Code(max(o.CodeNumber, 0)), reason: o.Code, text: o.Message}
+	return &notApplied{status: o.Status, height: o.Height, code: ledgerv1.Code(max(o.Code, 0)), reason: o.Reason, text: o.Message}
 }
 
 // showUndone prints, with JSON, what is known of a transaction whose outcome is not, and returns the error.
 func (s *streams) showUndone(g globals, id tx.ID, err error) error {
-	o := outcome{ID: id.String(), Status: statusNotSent, CodeNumber: noCode, Message: textOf(err), FailedOperation: -1, Events: []object{}}
+	o := outcome{ID: id.String(), Status: statusNotSent, Code: noCode, Message: textOf(err), FailedOperation: -1, Events: []object{}}
 	var refused *client.Refused
 	switch {
 	case errors.As(err, &refused):
-		o.Status, o.Code, o.CodeNumber, o.Message = statusRefused, refused.Reason, int32(refused.Code), refused.Message
+		o.Status, o.Reason, o.Code, o.Message = statusRefused, refused.Reason, int32(refused.Code), refused.Message
 		err = &notApplied{status: o.Status, code: refused.Code, reason: refused.Reason, text: refused.Message}
 	case errors.Is(err, client.ErrUndecided), wasHandedOver(err):
 		o.Status = statusText(ledgerv1.TxStatus_TX_STATUS_UNKNOWN)
@@ -125,10 +126,10 @@ func (s *streams) notSent(g globals, err error) error {
 	if !g.json || exitCode(err) == exitUsage {
 		return err
 	}
-	o := outcome{Status: statusNotSent, CodeNumber: noCode, Message: textOf(err), FailedOperation: -1, Events: []object{}}
+	o := outcome{Status: statusNotSent, Code: noCode, Message: textOf(err), FailedOperation: -1, Events: []object{}}
 	var refused *client.Refused
 	if errors.As(err, &refused) {
-		o.Code, o.CodeNumber, o.Message = refused.Reason, int32(refused.Code), refused.Message
+		o.Reason, o.Code, o.Message = refused.Reason, int32(refused.Code), refused.Message
 	}
 	return errors.Join(err, s.showJSON(o, "  "))
 }
