@@ -56,18 +56,25 @@ func (a *App) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposa
 		return nil, err
 	}
 	defer b.release()
-	var failure error
+	var txs [][]byte
 	room := min(req.MaxTxBytes, int64(b.rules.charter.MaxBlockBytes))
-	txs := a.pool.Reap(room, req.Time, func(t *tx.Tx) (mempool.Use, error) {
-		err := b.admit(mempool.Verdict{Tx: t})
-		if _, rejected := tx.CodeOf(err); !rejected {
-			failure = err
-			return mempool.Stop, nil
-		}
-		return use(err), err
+	err = a.guarded(b, func() (failure error) {
+		txs = a.pool.Reap(room, req.Time, func(t *tx.Tx) (mempool.Use, error) {
+			err := b.admit(mempool.Verdict{Tx: t})
+			if _, rejected := tx.CodeOf(err); !rejected {
+				failure = err
+				return mempool.Stop, nil
+			}
+			return use(err), err
+		})
+		return failure
 	})
-	if failure != nil {
-		return nil, failure
+	if errors.Is(err, errInvalidProposal) {
+		// The culprit is set aside; the next block has the others.
+		return &abci.ResponsePrepareProposal{}, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	return &abci.ResponsePrepareProposal{Txs: txs}, nil
 }
@@ -81,10 +88,10 @@ func (a *App) ProcessProposal(_ context.Context, req *abci.RequestProcessProposa
 	}
 	if most := a.rules.Load().charter.MaxBlockBytes; uint64(size) > most {
 		a.log.Warn("refused a proposal", "height", req.Height, "reason", "too large", "bytes", size, "most", most)
+		a.counters.refusedProposals.Add(1)
 		return reject, nil
 	}
-	a.forgetTrial()
-	err := a.try(req, a.verifier.Verify(req.Txs, a.rules.Load().limits))
+	err := a.try(req, func() []mempool.Verdict { return a.verifier.Verify(req.Txs, a.rules.Load().limits) })
 	if errors.Is(err, errInvalidProposal) {
 		a.log.Warn("refused a proposal", "height", req.Height, "reason", err.Error())
 		a.counters.refusedProposals.Add(1)
@@ -97,31 +104,41 @@ func (a *App) ProcessProposal(_ context.Context, req *abci.RequestProcessProposa
 }
 
 // try executes a proposal on a buffer that is thrown away unless the block is decided.
-func (a *App) try(req *abci.RequestProcessProposal, verdicts []mempool.Verdict) (err error) {
+func (a *App) try(req *abci.RequestProcessProposal, verify func() []mempool.Verdict) error {
+	a.forgetTrial()
 	b, err := a.begin(uint64(req.Height), req.Time)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		// A transaction that makes this program panic must not take down every validator, over and over: the
-		// proposal is refused and the transaction set aside. Nothing is recovered once a block is decided.
-		if cause := recover(); cause != nil {
-			a.log.Error("a transaction panicked", "height", req.Height, "index", b.running, "cause", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("%w: transaction %d panicked: %v", errInvalidProposal, b.running, cause)
-			if t := verdicts[b.running].Tx; t != nil {
-				a.pool.Drop(t.Hash, err)
-			}
-		}
-		if err != nil {
-			b.release()
-		}
-	}()
-	outcomes, err := b.run(verdicts, true)
+	t := &trial{hash: bytes.Clone(req.Hash), block: b}
+	err = a.guarded(b, func() (err error) {
+		t.outcomes, err = b.run(verify(), true)
+		return err
+	})
 	if err != nil {
+		b.release()
 		return err
 	}
-	a.tried = &trial{hash: bytes.Clone(req.Hash), block: b, outcomes: outcomes}
+	a.tried = t
 	return nil
+}
+
+// guarded does something with a block that will be thrown away. A transaction that makes this program panic must not take
+// down every validator, over and over: it is set aside, and the error is [errInvalidProposal]. Nothing is recovered once
+// a block is decided.
+func (a *App) guarded(b *block, do func() error) (err error) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		err = fmt.Errorf("%w: it makes this program panic: %v", errInvalidProposal, cause)
+		a.log.Error("panic while looking at a proposal", "height", b.height, "cause", cause, "stack", string(debug.Stack()))
+		if b.running != nil {
+			a.pool.Ban(b.running, err)
+		}
+	}()
+	return do()
 }
 
 func (a *App) forgetTrial() {
@@ -201,7 +218,7 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		}
 	}
 	a.pool.Commit(done.height, time.Unix(0, done.time), ids)
-	a.waiters.commit(done)
+	a.waiters.commit(done, a.pool.Pending)
 	return &abci.ResponseCommit{RetainHeight: int64(a.store.RetainHeight())}, nil
 }
 

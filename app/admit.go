@@ -17,6 +17,10 @@ func (b *block) admit(v mempool.Verdict) error {
 		return v.Err
 	}
 	t := v.Tx
+	b.running = t
+	if err := b.fits(t); err != nil {
+		return err
+	}
 	if t.ExpiresAt <= b.time {
 		return tx.Reject(ledgerv1.Code_CODE_EXPIRED, "the transaction expired at %s, the block's time is %s: sign it anew",
 			utc(t.ExpiresAt), utc(b.time))
@@ -42,6 +46,16 @@ func (b *block) admit(v mempool.Verdict) error {
 		return err
 	}
 	b.ids[t.ID] = struct{}{}
+	return nil
+}
+
+// fits checks a transaction against the limits of the block. The verdict on it may have been reached under earlier ones.
+func (b *block) fits(t *tx.Tx) error {
+	l := b.rules.limits
+	if uint64(len(t.Raw)) > l.Bytes || len(t.Body.Operations) > int(l.Operations) || len(t.Signatures) > int(l.Signatures) {
+		return tx.Reject(ledgerv1.Code_CODE_TOO_LARGE, "the transaction has %d bytes, %d operations and %d signatures; the charter allows %d, %d and %d",
+			len(t.Raw), len(t.Body.Operations), len(t.Signatures), l.Bytes, l.Operations, l.Signatures)
+	}
 	return nil
 }
 

@@ -22,6 +22,10 @@ import (
 // ErrForeignState is returned by [New] when the store holds the state of another network.
 var ErrForeignState = errors.New("the state belongs to another network")
 
+// ErrNewerRules is returned when the ledger follows rules that this program does not know. Executing blocks by older ones
+// would fork it off.
+var ErrNewerRules = errors.New("the ledger needs a newer version of this program")
+
 // Config is everything an [App] needs.
 type Config struct {
 	Genesis Genesis
@@ -153,6 +157,9 @@ func readRules(kv state.Reader) (*rules, error) {
 	if err != nil {
 		return nil, err
 	}
+	if level > FeatureLevel {
+		return nil, fmt.Errorf("%w: the ledger is at feature level %d, this program knows %d", ErrNewerRules, level, FeatureLevel)
+	}
 	return &rules{charter: charter, level: level, limits: governance.Limits(charter)}, nil
 }
 
@@ -170,11 +177,10 @@ func (a *App) authorize(t *tx.Tx) error {
 	return accounts.Authorize(accounts.Read(kv), t)
 }
 
-// committed says whether a block holds the transaction. A failing disk says no: the block that would repeat the
-// transaction reads the same disk, and stops the node.
-func (a *App) committed(id tx.ID) bool {
+// committed says whether a block holds the transaction.
+func (a *App) committed(id tx.ID) (bool, error) {
 	view := a.store.Latest()
 	defer view.Release()
 	entry, err := findEntry(view, id)
-	return err == nil && entry != nil
+	return entry != nil, err
 }

@@ -31,8 +31,8 @@ type block struct {
 
 	// keysChanged says that a transaction of the block has changed accounts, so that authority must be looked at again.
 	keysChanged bool
-	// running is the index of the transaction that is being executed, for whoever catches a panic.
-	running int
+	// running is the transaction that is being looked at, for whoever catches a panic.
+	running *tx.Tx
 }
 
 // begin opens the next block.
@@ -83,7 +83,7 @@ func (b *block) run(verdicts []mempool.Verdict, strict bool) ([]outcome, error) 
 		if !outcomes[i].admitted {
 			continue
 		}
-		b.running = i
+		b.running = verdicts[i].Tx
 		if err := b.execute(kv, verdicts[i].Tx, &outcomes[i]); err != nil {
 			return nil, fmt.Errorf("execute transaction %d of block %d: %w", i, b.height, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -185,7 +184,7 @@ func TestPanicRefusesTheProposal(t *testing.T) {
 	poison := *verdicts[0].Tx
 	poison.Body = &ledgerv1.Body{Operations: []*ledgerv1.Operation{{Account: "acme/treasury", Kind: &ledgerv1.Operation_AssetTransfer{}}}}
 	req := &abci.RequestProcessProposal{Height: 2, Time: blockTime(2), Txs: [][]byte{raw}, Hash: []byte("poison")}
-	if err := r.app.try(req, []mempool.Verdict{{Tx: &poison}}); !errors.Is(err, errInvalidProposal) {
+	if err := r.app.try(req, func() []mempool.Verdict { return []mempool.Verdict{{Tx: &poison}} }); !errors.Is(err, errInvalidProposal) {
 		t.Fatalf("the proposal is %v", err)
 	}
 	if n := r.store.Metrics().OpenViews; n != 0 {
@@ -370,9 +369,7 @@ func TestWaiting(t *testing.T) {
 		return out
 	}
 	committed, expired := wait(w.id(raw), expires), wait(other, expires)
-	for r.app.Waiting() < 2 {
-		runtime.Gosched()
-	}
+	r.waitWaiting(2)
 	r.decide(2, blockTime(2), raw)
 	if a := <-committed; a.err != nil || a.at.Status != ledgerv1.TxStatus_TX_STATUS_COMMITTED || a.at.Outcome.Height != 2 {
 		t.Errorf("the committed one: %v", a)

@@ -16,6 +16,7 @@ import (
 	"github.com/althing-ledger/althing/app/governance"
 	"github.com/althing-ledger/althing/app/membership"
 	genesisv1 "github.com/althing-ledger/althing/proto/gen/althing/genesis/v1"
+	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	"github.com/althing-ledger/althing/proto/names"
 	"github.com/althing-ledger/althing/state"
 )
@@ -81,6 +82,9 @@ func EncodeGenesis(doc *genesisv1.Genesis) ([]byte, error) {
 
 // Time is the time of the first block.
 func (g Genesis) Time() time.Time { return g.Doc.Time.AsTime() }
+
+// Charter is the charter the network started with, with the defaults of what the document leaves out.
+func (g Genesis) Charter() *governancev1.Charter { return governance.WithDefaults(g.Doc.Charter) }
 
 func (g Genesis) validate() error {
 	doc := g.Doc

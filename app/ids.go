@@ -15,8 +15,6 @@ const (
 	leafFormat = 1
 	// forgetPerBlock is the most leaves of ids that one block forgets. One block writes one, so two keep pace and catch up.
 	forgetPerBlock = 2
-	// maxLongBuckets bounds the counters of long expiries in one leaf: the hours of the longest expiry a charter may allow.
-	maxLongBuckets = 31 * 24
 )
 
 var idsTag = keys.NewTag("althing/block-ids/v1")
@@ -64,7 +62,8 @@ func (b *block) rememberIDs(ids []remembered) error {
 }
 
 // longExpiries counts the transactions of one org whose expiry lies far ahead, by the hour in which they expire. It exists
-// because such ids must be remembered long.
+// because such ids must be remembered long. There are as many hours as an expiry may lie ahead: a month, by the bounds of
+// the charter.
 type longExpiries []longBucket
 
 type longBucket struct {
@@ -146,7 +145,7 @@ func (b *block) countLong(t *tx.Tx) error {
 		}
 	}
 	hour := hourOf(t.ExpiresAt)
-	if counts.in(hour) >= b.rules.charter.LongExpiriesPerOrg || len(counts) >= maxLongBuckets {
+	if counts.in(hour) >= b.rules.charter.LongExpiriesPerOrg {
 		return tx.Reject(ledgerv1.Code_CODE_TOO_MANY_LONG_EXPIRIES,
 			"%s has %d transactions that expire more than %s ahead in the same hour: sign with a shorter expiry",
 			t.PayerOrg, counts.in(hour), seconds(b.rules.charter.LongExpirySeconds))

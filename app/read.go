@@ -45,6 +45,12 @@ func (a *App) Transaction(id tx.ID, expiresAt int64) (TransactionAt, error) {
 		at.Outcome, err = findOutcome(view, e)
 		return at, err
 	}
+	// What this node holds is pending, whatever the caller takes for its expiry: a block may still contain it. If a block has
+	// just settled it, the next question tells.
+	if pending {
+		at.Status = ledgerv1.TxStatus_TX_STATUS_PENDING
+		return at, nil
+	}
 	if expiresAt != 0 && view.Height() > 0 && expiresAt <= view.BlockTime().UnixNano() {
 		_, horizon, err := readHorizon(view)
 		if err == nil && expiresAt <= horizon {
@@ -52,9 +58,6 @@ func (a *App) Transaction(id tx.ID, expiresAt int64) (TransactionAt, error) {
 		}
 		at.Status = ledgerv1.TxStatus_TX_STATUS_EXPIRED
 		return at, err
-	}
-	if pending {
-		at.Status = ledgerv1.TxStatus_TX_STATUS_PENDING
 	}
 	return at, nil
 }

@@ -67,8 +67,9 @@ func (w *waiters) remove(id tx.ID, one *waiter) {
 	}
 }
 
-// commit answers those who wait for a transaction of the block, or for one that has expired with it.
-func (w *waiters) commit(s *staged) {
+// commit answers those who wait for a transaction of the block, or for one that has expired with it. What is still pending
+// has not expired, whatever its waiter believes.
+func (w *waiters) commit(s *staged, pending func(tx.ID) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, o := range s.outcomes {
@@ -80,9 +81,9 @@ func (w *waiters) commit(s *staged) {
 			one.tell(TransactionAt{Status: statusOf(o.Code), Outcome: o.TxOutcome, Height: s.height})
 		}
 	}
-	for _, list := range w.byID {
+	for id, list := range w.byID {
 		for _, one := range list {
-			if one.expiresAt != 0 && one.expiresAt <= s.time {
+			if one.expiresAt != 0 && one.expiresAt <= s.time && !pending(id) {
 				one.tell(TransactionAt{Status: ledgerv1.TxStatus_TX_STATUS_EXPIRED, Height: s.height})
 			}
 		}
@@ -122,14 +123,18 @@ func (a *App) Waiting() int {
 // WaitTransaction returns when the transaction's status is final on this node. The error is that of the context,
 // [ErrTooManyWaiters], or one that [App.Transaction] returns.
 func (a *App) WaitTransaction(ctx context.Context, id tx.ID, expiresAt int64) (TransactionAt, error) {
-	one, err := a.waiters.add(id, expiresAt)
-	if err != nil {
-		return TransactionAt{}, err
-	}
-	defer a.waiters.remove(id, one)
-	// Looked up after the waiter was added: a block that commits in between is in one of the two.
+	// What is known needs no waiter, of which there may be none left.
 	now, err := a.Transaction(id, expiresAt)
 	if err != nil || now.Final() {
+		return now, err
+	}
+	one, err := a.waiters.add(id, expiresAt)
+	if err != nil {
+		return now, err
+	}
+	defer a.waiters.remove(id, one)
+	// Looked up again after the waiter was added: a block that commits in between is in one of the two.
+	if now, err = a.Transaction(id, expiresAt); err != nil || now.Final() {
 		return now, err
 	}
 	select {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/althing-ledger/althing/keys"
+	"github.com/althing-ledger/althing/mempool"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
 	genesisv1 "github.com/althing-ledger/althing/proto/gen/althing/genesis/v1"
@@ -187,6 +189,7 @@ type replica struct {
 	t     testing.TB
 	world *world
 	cfg   state.Config
+	now   func() time.Time // the clock of the pool; nil: the real one
 	store *state.Store
 	app   *App
 }
@@ -214,7 +217,7 @@ func (r *replica) tryOpen() error {
 	if err != nil {
 		return err
 	}
-	a, err := New(Config{Genesis: r.world.genesis, Store: store})
+	a, err := New(Config{Genesis: r.world.genesis, Store: store, Pool: mempool.Config{Now: r.now}})
 	if err != nil {
 		return err
 	}
@@ -289,4 +292,11 @@ func codesOf(res *abci.ResponseFinalizeBlock) []ledgerv1.Code {
 		codes[i] = ledgerv1.Code(r.Code)
 	}
 	return codes
+}
+
+// waitWaiting returns when a number of calls wait for transactions.
+func (r *replica) waitWaiting(n int) {
+	for r.app.Waiting() < n && r.t.Context().Err() == nil {
+		runtime.Gosched()
+	}
 }

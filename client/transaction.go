@@ -102,14 +102,10 @@ func decodeIncomplete(chainID string, envelope *ledgerv1.Tx, limits tx.Limits) (
 	if err := body.UnmarshalVT(envelope.Body); err != nil {
 		return nil, err
 	}
-	needed := []string{body.Payer}
-	for _, op := range body.Operations {
-		needed = append(needed, op.Account, op.GetRecordPut().GetCosigner())
-	}
-	slices.Sort(needed)
+	_, needed := tx.Signers(body)
 	complete := &ledgerv1.Tx{Body: envelope.Body, Signatures: slices.Clone(envelope.Signatures)}
-	for _, account := range slices.Compact(needed) {
-		if account != "" && !hasSigned(envelope, account) {
+	for _, account := range needed {
+		if !hasSigned(envelope, account) {
 			complete.Signatures = append(complete.Signatures, &ledgerv1.Signature{Account: account})
 		}
 	}

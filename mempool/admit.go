@@ -78,7 +78,8 @@ func (p *Pool) admit(batch []arrival) error {
 	}
 	height := p.beginAdmission(all)
 	defer p.endAdmission()
-	p.verify(all)
+	limits := p.cfg.Limits()
+	p.verify(all, limits)
 	p.lookUp(all)
 	workers := p.cfg.Verifier.cfg.Workers
 	inChunks(len(all), workers, chunkMin, chunkMax, func(from, to int) {
@@ -88,11 +89,11 @@ func (p *Pool) admit(batch []arrival) error {
 			}
 		}
 	})
-	p.insert(all)
+	p.cfg.Verifier.promote(p.insert(all), limits)
 	return p.answer(all)
 }
 
-// beginAdmission answers what can be answered by hash, and returns the height from which on commits are noted.
+// beginAdmission answers what can be answered without verification, and returns the height from which on commits are noted.
 func (p *Pool) beginAdmission(all []*candidate) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,8 +101,8 @@ func (p *Pool) beginAdmission(all []*candidate) uint64 {
 	for _, c := range all {
 		if e := p.pending.byHash[c.hash]; e != nil {
 			c.tx, c.err = e.tx, errKnown
-		} else {
-			c.err = p.bannedLocked(c.hash)
+		} else if c.err = p.bannedLocked(c.hash); c.err == nil {
+			c.err = p.roomLocked()
 		}
 	}
 	return p.height
@@ -113,25 +114,29 @@ func (p *Pool) endAdmission() {
 	p.admitting = nil
 }
 
-func (p *Pool) verify(all []*candidate) {
+func (p *Pool) verify(all []*candidate, limits tx.Limits) {
 	raws, open := make([][]byte, 0, len(all)), make([]*candidate, 0, len(all))
 	for _, c := range all {
 		if c.err == nil {
 			raws, open = append(raws, c.raw), append(open, c)
 		}
 	}
-	for i, v := range p.cfg.Verifier.Verify(raws, p.cfg.Limits()) {
+	for i, v := range p.cfg.Verifier.Verify(raws, limits) {
 		open[i].tx, open[i].err = v.Tx, v.Err
 	}
 }
 
-// lookUp finds those whose id is pending, under whatever encoding.
+// lookUp finds those whose id is pending or banned, under whatever encoding.
 func (p *Pool) lookUp(all []*candidate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range all {
-		if c.err == nil && p.pending.byID[c.tx.ID] != nil {
+		switch {
+		case c.err != nil:
+		case p.pending.byID[c.tx.ID] != nil:
 			c.err = errKnown
+		default:
+			c.err = p.bannedLocked(c.tx.ID)
 		}
 	}
 }
@@ -139,7 +144,10 @@ func (p *Pool) lookUp(all []*candidate) {
 // judge says whether a verified transaction may become pending. What is committed is so even after its expiry: whoever
 // sends it again learns the first outcome.
 func (p *Pool) judge(t *tx.Tx) error {
-	if p.cfg.Committed(t.ID) {
+	switch committed, err := p.cfg.Committed(t.ID); {
+	case err != nil:
+		return err
+	case committed:
 		return ErrCommitted
 	}
 	now := p.cfg.Now()
@@ -156,12 +164,11 @@ func (p *Pool) judge(t *tx.Tx) error {
 	return p.cfg.Authorize(t)
 }
 
-// insert makes candidates pending as far as there is room.
-func (p *Pool) insert(all []*candidate) {
+// insert makes candidates pending as far as there is room, and returns those that are.
+func (p *Pool) insert(all []*candidate) (inserted []*tx.Tx) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.cfg.Now()
-	inserted := false
 	for _, c := range all {
 		if c.err != nil {
 			continue
@@ -173,18 +180,19 @@ func (p *Pool) insert(all []*candidate) {
 			tx: c.tx, size: sizeInBlock(len(c.tx.Raw)), own: c.from == nil, from: c.from,
 			expiresAt: c.tx.ExpiresAt, checked: c.checked, offerAt: now.Add(reofferAfter),
 		})
-		inserted = true
+		inserted = append(inserted, c.tx)
 		p.counts.Accepted++
 		p.counts.Waited += now.Sub(c.at)
 	}
-	if !inserted {
-		return
+	if len(inserted) == 0 {
+		return nil
 	}
 	p.hungry.feed(freshRation)
 	close(p.news)
 	p.news = make(chan struct{})
 	notify(p.wake)
 	notify(p.rearm)
+	return inserted
 }
 
 // admissibleLocked says why a transaction that was found good cannot become pending after all.
@@ -198,13 +206,19 @@ func (p *Pool) admissibleLocked(t *tx.Tx) error {
 	if err := p.bannedLocked(t.Hash); err != nil {
 		return err
 	}
+	if err := p.bannedLocked(t.ID); err != nil {
+		return err
+	}
 	if !time.Unix(0, t.ExpiresAt).After(p.blockTime) {
 		return tx.Reject(ledgerv1.Code_CODE_EXPIRED, "the transaction expired at %s, the newest block is later: sign it anew",
 			time.Unix(0, t.ExpiresAt).UTC().Format(time.RFC3339))
 	}
+	if err := p.roomLocked(); err != nil {
+		return err
+	}
 	size := int64(len(t.Raw))
 	free, freeBytes := p.cfg.MaxTxs-len(p.pending.byID), p.cfg.MaxBytes-p.pending.bytes
-	if free < 1 || freeBytes < size {
+	if freeBytes < size {
 		return &FullError{What: "the pool", RetryAfter: p.drain.until(p.cfg.MaxTxs / 8)}
 	}
 	l := p.pending.lines[t.PayerOrg]
@@ -213,6 +227,14 @@ func (p *Pool) admissibleLocked(t *tx.Tx) error {
 	}
 	if l.txs >= min(p.cfg.MaxTxsPerOrg, free) || l.bytes+size > min(p.cfg.MaxBytesPerOrg, freeBytes) {
 		return &FullError{What: "the share of " + t.PayerOrg, RetryAfter: p.drain.until(l.txs / 8)}
+	}
+	return nil
+}
+
+// roomLocked returns a [*FullError] if there is no room for anybody.
+func (p *Pool) roomLocked() error {
+	if len(p.pending.byID) >= p.cfg.MaxTxs || p.pending.bytes >= p.cfg.MaxBytes {
+		return &FullError{What: "the pool", RetryAfter: p.drain.until(p.cfg.MaxTxs / 8)}
 	}
 	return nil
 }

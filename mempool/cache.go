@@ -12,8 +12,16 @@ type verdictKey struct {
 	limits tx.Limits
 }
 
-// verdictCache holds the verdicts used most recently, bounded by their number and by the bytes of their transactions. It
-// is not safe for concurrent use.
+// What a verdict takes in memory, in bytes, measured: TestVerdictsAreCharged compares. A decoded transaction keeps its
+// bytes, has copies of most of them in its fields, and a struct or a slot for each part.
+const (
+	verdictCost = 900 // the entry in the cache, the transaction, its body, and what rounding up adds
+	partCost    = 100
+	refusalCost = 400 // the entry in the cache and the error
+)
+
+// verdictCache holds the verdicts used most recently, bounded by their number and by about what they take in memory. It is
+// not safe for concurrent use.
 type verdictCache struct {
 	lru      *simplelru.LRU[verdictKey, Verdict]
 	bytes    int64
@@ -29,6 +37,8 @@ func newVerdictCache(entries int, maxBytes int64) (*verdictCache, error) {
 
 func (c *verdictCache) get(key verdictKey) (Verdict, bool) { return c.lru.Get(key) }
 
+func (c *verdictCache) remove(key verdictKey) { c.lru.Remove(key) }
+
 func (c *verdictCache) add(key verdictKey, v Verdict) {
 	if c.lru.Contains(key) || v.size() > c.maxBytes {
 		return
@@ -40,10 +50,10 @@ func (c *verdictCache) add(key verdictKey, v Verdict) {
 	}
 }
 
-// size is the number of bytes that a verdict counts in a cache.
+// size is about the number of bytes that a verdict takes in memory.
 func (v Verdict) size() int64 {
-	if v.Tx == nil {
-		return 0
+	if v.Err != nil {
+		return refusalCost + int64(len(v.Err.Error()))
 	}
-	return int64(len(v.Tx.Raw))
+	return verdictCost + 2*int64(len(v.Tx.Raw)) + partCost*int64(v.Tx.Parts)
 }

@@ -23,10 +23,10 @@ type Config struct {
 	// is a failure of the machine: Submit returns it as it is, and Run ends with it. Required.
 	Authorize func(*tx.Tx) error
 	// Committed reports whether the id stands in the index of committed transactions. It must say so before [Pool.Commit]
-	// is called for the block. Required.
-	Committed func(tx.ID) bool
+	// is called for the block. An error is a failure of the machine, as with Authorize. Required.
+	Committed func(tx.ID) (bool, error)
 	// Dropped hears of pending transactions that this node gives up without a block having decided: what [Pool.Reap] or
-	// [Pool.Drop] removed, and what is not authorised any more. Another node may still hold them. Must not block. May
+	// [Pool.Ban] removed, and what is not authorised any more. Another node may still hold them. Must not block. May
 	// be nil.
 	Dropped func(id tx.ID, reason error)
 
@@ -42,7 +42,7 @@ type Config struct {
 	// 16,384 and 32 MiB.
 	QueueTxs   int
 	QueueBytes int64
-	// QuarantineTxs is how many refused encodings [Pool.Drop] remembers, for ten minutes each. Default 16,384.
+	// QuarantineTxs is how many transactions [Pool.Ban] remembers, for ten minutes each. Default 16,384.
 	QuarantineTxs int
 
 	// BatchTxs is how many arrivals are verified together at most. Default 1,024.

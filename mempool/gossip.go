@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,9 @@ const (
 	reofferTxs   = 4096
 	// relayTo is how many peers a transaction of another node is offered to, at random.
 	relayTo = 2
+	// wishPeriod is when a wish to settle is told again; each further time twice as long passes, up to wishMost.
+	wishPeriod = 2 * time.Second
+	wishMost   = time.Minute
 	// patience is how long a sender waits after its peer could not be sent to.
 	patience = time.Second
 )
@@ -167,9 +172,14 @@ func (g *Gossip) Run(ctx context.Context) error {
 	defer senders.Wait()
 	timer := time.NewTimer(reofferPeriod)
 	defer timer.Stop()
+	var asked wish
+	defer asked.end()
 	for {
-		for _, p := range g.newcomers() {
-			senders.Go(func() { g.serve(ctx, p) })
+		if newcomers := g.newcomers(); len(newcomers) > 0 {
+			askToSettle(newcomers, g.pool.unsettled())
+			for _, p := range newcomers {
+				senders.Go(func() { g.serve(ctx, p) })
+			}
 		}
 		// Without anything pending there is no timer: an idle node sleeps.
 		empty, news := g.pool.idle()
@@ -182,7 +192,13 @@ func (g *Gossip) Run(ctx context.Context) error {
 			return nil
 		case <-g.changed:
 		case <-g.pool.unrest:
-			g.askToSettle(g.pool.unsettled())
+			if asked.grows(g.pool.unsettled()) {
+				askToSettle(g.connected(), asked.expiresAt)
+			}
+		case <-asked.again():
+			if asked.repeats(g.pool.unsettled()) {
+				askToSettle(g.connected(), asked.expiresAt)
+			}
 		case <-news:
 			timer.Reset(reofferPeriod)
 		case <-tick:
@@ -205,15 +221,17 @@ func (g *Gossip) newcomers() (peers []*peer) {
 	return peers
 }
 
+// connected returns all peers.
+func (g *Gossip) connected() []*peer {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Collect(maps.Values(g.peers))
+}
+
 // offerAgain hands what has been pending for long to the senders: this node's own transactions to all, others' to some,
 // but not to where they come from.
 func (g *Gossip) offerAgain() {
-	g.mu.Lock()
-	peers := make([]*peer, 0, len(g.peers))
-	for _, p := range g.peers {
-		peers = append(peers, p)
-	}
-	g.mu.Unlock()
+	peers := g.connected()
 	if len(peers) == 0 {
 		return
 	}
@@ -237,31 +255,6 @@ func (g *Gossip) offerAgain() {
 	for p, entries := range again {
 		p.offerAgain(entries)
 	}
-}
-
-// askToSettle has the senders tell every peer what this node wants settled. A wish moves only the node that has it: alone it
-// would wait for a block that nobody proposes.
-func (g *Gossip) askToSettle(expiresAt int64) {
-	if expiresAt == 0 {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, p := range g.peers {
-		p.mu.Lock()
-		p.settle = expiresAt
-		p.mu.Unlock()
-		notify(p.more)
-	}
-}
-
-// takeSettle returns what the peer is to be asked to settle, 0 for nothing.
-func (p *peer) takeSettle() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	expiresAt := p.settle
-	p.settle = 0
-	return expiresAt
 }
 
 // offerAgain queues entries for a peer that is not busy with earlier ones.

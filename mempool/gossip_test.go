@@ -282,3 +282,56 @@ func TestGossipKeepsNoMoreThanItCounts(t *testing.T) {
 		t.Error("what was kept shares the memory of a message that was mostly dropped")
 	}
 }
+
+// TestGossipWishes: while something is to be settled, peers are told again and again, ever more seldom, and newcomers at
+// once. Then it ends.
+func TestGossipWishes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newNode(t, "a", Config{BlockTime: time.Now(), Height: 1})
+		began := time.Now()
+		var early, late []time.Duration // when they were asked; guarded by mu
+		var mu sync.Mutex
+		listen := func(name string, heard *[]time.Duration, takes bool) {
+			a.gossip.AddPeer(name, func(msg []byte) bool {
+				if at, is, err := decodeSettle(msg); !is || err != nil || at != began.Add(slot).UnixNano() {
+					t.Errorf("%s got %x", name, msg)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				*heard = append(*heard, time.Since(began))
+				return takes
+			})
+		}
+		listen("early", &early, false)
+		a.pool.Settle(began.Add(time.Second))
+		time.Sleep(19 * time.Second)
+		listen("late", &late, true)
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		// Asked for at 10 s, after a second's grace.
+		want := []time.Duration{11, 13, 17, 25, 41, 73, 133, 193}
+		check := func(name string, heard, want []time.Duration) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range want {
+				if len(heard) != len(want) || heard[i] != want[i]*time.Second {
+					t.Fatalf("%s was asked after %v, want %d s", name, heard, want)
+				}
+			}
+		}
+		check("early", early, want)
+		check("late", late, append([]time.Duration{19}, want[3:]...))
+		// Two blocks settle it, and nobody is asked any more.
+		a.pool.Commit(2, began, nil)
+		a.pool.Commit(3, time.Now(), nil)
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		check("early", early, want)
+		if a.pool.WantsBlock() {
+			t.Error("a block is wanted though everything is settled")
+		}
+		end(a)
+	})
+}

@@ -80,6 +80,11 @@ func (v *Verifier) judge(jobs []job) (signatures int) {
 		}
 	}
 	flush()
+	for i := range jobs {
+		if verdict := &jobs[i].flight.verdict; verdict.Err != nil {
+			verdict.Tx = nil
+		}
+	}
 	return signatures
 }
 

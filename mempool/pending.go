@@ -52,8 +52,8 @@ type pending struct {
 	lastSeq uint64
 
 	// What is pending, and what is not but must be seen to expire: before its expiry by wall clock in future, from then on,
-	// until a block's time has passed it, in overdue.
-	future, overdue clock
+	// until a block's time has passed it, in overdue if it was accepted once, in asked if it is a request to settle.
+	future, overdue, asked clock
 	// live counts the pending ones among future.
 	live int
 	// ghosts are the entries in future and overdue that are not pending but accepted once, by id.
@@ -154,11 +154,15 @@ func (s *pending) wait(e *entry, c *clock) {
 	}
 }
 
-// pass moves what has expired by wall clock from future to overdue.
+// pass moves what has expired by wall clock from future to overdue and asked.
 func (s *pending) pass(now int64) {
 	for len(s.future) > 0 && s.future[0].expiresAt <= now {
 		e := s.future[0]
-		if e.tx != nil && !e.gone {
+		if e.tx == nil {
+			s.wait(e, &s.asked)
+			continue
+		}
+		if !e.gone {
 			s.live--
 		}
 		s.wait(e, &s.overdue)
@@ -168,7 +172,7 @@ func (s *pending) pass(now int64) {
 // expire removes everything that no block can hold any more, now that one with the given time is committed, and returns
 // the ids.
 func (s *pending) expire(blockTime int64) (ids []tx.ID) {
-	for _, c := range []*clock{&s.overdue, &s.future} {
+	for _, c := range []*clock{&s.overdue, &s.asked, &s.future} {
 		for len(*c) > 0 && (*c)[0].expiresAt <= blockTime {
 			e := (*c)[0]
 			switch {
@@ -217,6 +221,14 @@ func (c *clock) Pop() any {
 	(*c)[last] = nil
 	*c = (*c)[:last]
 	return e
+}
+
+// last returns the latest expiry in nanoseconds since 1970, 0 if there is none.
+func (c clock) last() (expiresAt int64) {
+	for _, e := range c {
+		expiresAt = max(expiresAt, e.expiresAt)
+	}
+	return expiresAt
 }
 
 func (c *clock) remove(e *entry) {

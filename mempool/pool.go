@@ -20,8 +20,10 @@ const (
 	// maxGhosts bounds the transactions that are not pending any more but must still be seen to expire, and the requests to
 	// settle, each.
 	maxGhosts = 16_384
-	// quarantine is how long an encoding is refused after Drop.
+	// quarantine is how long a transaction is refused after Ban.
 	quarantine = 10 * time.Minute
+	// maxReason bounds what is remembered of why, in bytes.
+	maxReason = 300
 )
 
 // Pool holds pending transactions. It is safe for concurrent use; see the package's comment for who calls what.
@@ -38,9 +40,11 @@ type Pool struct {
 	height    uint64
 	blockTime time.Time
 	hungry    appetite // for blocks with what is pending
-	settling  appetite // for blocks that are late enough for what has expired
+	settling  appetite // for blocks that are late enough for what was accepted and has expired
+	answering appetite // for blocks that are late enough for requests to settle, which anybody can invent
 	// admitting holds the ids committed since the worker began to judge a batch, nil between batches.
-	admitting  map[tx.ID]struct{}
+	admitting map[tx.ID]struct{}
+	// quarantine holds the hashes and the ids of banned transactions: a hash is no id, and no id a hash.
 	quarantine *simplelru.LRU[[32]byte, banned]
 	turn       int           // whose line Reap looks at first
 	news       chan struct{} // closed and replaced when something was inserted
@@ -48,7 +52,7 @@ type Pool struct {
 	counts     Counts
 }
 
-// banned is an encoding that this node refuses for a while.
+// banned says why and for how long this node refuses a transaction.
 type banned struct {
 	reason error
 	until  time.Time
@@ -60,7 +64,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	bans, err := simplelru.NewLRU[[32]byte, banned](cfg.QuarantineTxs, nil)
+	bans, err := simplelru.NewLRU[[32]byte, banned](2*cfg.QuarantineTxs, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the quarantine: %w", err)
 	}
@@ -74,15 +78,16 @@ func NewPool(cfg Config) (*Pool, error) {
 		pending:    newPending(),
 		height:     cfg.Height,
 		blockTime:  cfg.BlockTime,
-		hungry:     appetite{ration: 1},
-		settling:   appetite{ration: 2, blocks: 2},
+		hungry:     appetite{ration: 1, least: minPause, most: maxPause},
+		settling:   appetite{ration: 2, blocks: 2, least: settlePause, most: settleMost},
+		answering:  appetite{ration: 2, blocks: 2, least: minPause, most: maxPause},
 		quarantine: bans,
 		news:       make(chan struct{}),
 	}, nil
 }
 
 // Run works until the context ends; then it returns nil, and whoever waits gets [ErrClosed]. It returns an error earlier
-// when Authorize fails: the node must stop. It may run once.
+// when Authorize or Committed fails: the node must stop. It may run once.
 func (p *Pool) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.admitArrivals(ctx) })
@@ -104,9 +109,10 @@ func (p *Pool) Run(ctx context.Context) error {
 //   - [ErrCommitted]: a block holds the transaction, its outcome is in the index;
 //   - [*FullError]: a bound is reached, try again;
 //   - [ErrClosed], the context's error, in which case the transaction may become pending all the same, or whatever error
-//     Authorize failed with.
+//     Authorize or Committed failed with.
 //
-// The decoded transaction is returned with a nil error and with ErrCommitted. raw is copied if it is kept.
+// The decoded transaction is returned with a nil error and with ErrCommitted. raw must not be modified before Submit
+// returns, and not afterwards either if it returned the context's error: it may still wait to be read.
 func (p *Pool) Submit(ctx context.Context, raw []byte) (*tx.Tx, error) {
 	type answer struct {
 		tx  *tx.Tx
@@ -162,20 +168,21 @@ func (p *Pool) preview(hash [32]byte) (*tx.Tx, error) {
 		p.counts.refuse(err)
 		return nil, err
 	}
-	if len(p.pending.byID) >= p.cfg.MaxTxs || p.pending.bytes >= p.cfg.MaxBytes {
+	if err := p.roomLocked(); err != nil {
 		p.counts.Full++
-		return nil, &FullError{What: "the pool", RetryAfter: p.drain.until(p.cfg.MaxTxs / 8)}
+		return nil, err
 	}
 	return nil, nil
 }
 
-func (p *Pool) bannedLocked(hash [32]byte) error {
-	b, found := p.quarantine.Get(hash)
+// bannedLocked returns the reason if a hash or an id is in quarantine.
+func (p *Pool) bannedLocked(name [32]byte) error {
+	b, found := p.quarantine.Get(name)
 	if !found {
 		return nil
 	}
 	if !p.cfg.Now().Before(b.until) {
-		p.quarantine.Remove(hash)
+		p.quarantine.Remove(name)
 		return nil
 	}
 	return b.reason
@@ -188,29 +195,27 @@ func (p *Pool) Pending(id tx.ID) bool {
 	return p.pending.byID[id] != nil
 }
 
-// Drop removes the pending transaction with exactly these bytes, given by their SHA-256, and refuses them for ten minutes
-// with the reason, which should be a [*tx.Rejection]. The same body with other signatures is not concerned.
-func (p *Pool) Drop(hash [32]byte, reason error) {
+// Ban removes a transaction and refuses it for ten minutes, however it is signed and encoded, with the reason, which should
+// be a [*tx.Rejection]. It is for transactions that this program cannot process. Nothing banned is pending, so Reap never
+// meets it.
+func (p *Pool) Ban(t *tx.Tx, reason error) {
+	if code, rejected := tx.CodeOf(reason); !rejected || code == ledgerv1.Code_CODE_OK {
+		reason = tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "this node cannot process the transaction: sign a different one (%.*s)",
+			maxReason, fmt.Sprint(reason))
+	}
 	p.mu.Lock()
-	e := p.pending.byHash[hash]
-	reason = p.dropLocked(e, hash, reason)
+	ban := banned{reason, p.cfg.Now().Add(quarantine)}
+	p.quarantine.Add(t.Hash, ban)
+	p.quarantine.Add(t.ID, ban)
+	e := p.pending.byID[t.ID]
+	if e != nil {
+		p.pending.remove(e, true)
+		p.counts.Dropped++
+	}
 	p.mu.Unlock()
 	if e != nil {
 		p.dropped(e, reason)
 	}
-}
-
-// dropLocked puts an encoding into quarantine and removes its entry, if any. It returns the reason as a rejection.
-func (p *Pool) dropLocked(e *entry, hash [32]byte, reason error) error {
-	if code, rejected := tx.CodeOf(reason); !rejected || code == ledgerv1.Code_CODE_OK {
-		reason = tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "this node cannot process the transaction: sign a different one (%v)", reason)
-	}
-	p.quarantine.Add(hash, banned{reason, p.cfg.Now().Add(quarantine)})
-	if e != nil && !e.gone {
-		p.pending.remove(e, true)
-		p.counts.Dropped++
-	}
-	return reason
 }
 
 // dropped tells whoever waits that this node has given up a transaction.

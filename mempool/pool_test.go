@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -67,7 +68,7 @@ func TestPoolUnderLoad(t *testing.T) {
 		for !submitted.Load() {
 			p.Stats()
 			p.Settle(time.Now().Add(time.Minute))
-			p.Drop([32]byte{1}, nil)
+			p.Ban(&tx.Tx{ID: tx.ID{1}}, nil)
 			p.Pending(tx.ID{})
 		}
 	})
@@ -175,6 +176,117 @@ func TestRecheckFails(t *testing.T) {
 	p.Commit(1, time.Now(), nil)
 	if err := <-ended; !errors.Is(err, broken) {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestCommittedFails: the same when the index of committed transactions cannot be read.
+func TestCommittedFails(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	broken := errors.New("disk on fire")
+	l.unreadable = broken
+	p, err := NewPool(l.config(t, Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(context.Background()) }()
+	raw := transfer(t, "acme", "a", time.Now().Add(time.Hour), newKey(t, keys.SchemeEd25519, "acme"))
+	if _, err := p.Submit(t.Context(), raw); !errors.Is(err, broken) {
+		t.Errorf("submit: %v", err)
+	}
+	if err := <-ended; !errors.Is(err, broken) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestStrangersDisplaceNothing: transactions that are signed well, by keys that nobody lists, do not displace the verdicts
+// on what is pending, which the next proposal will ask for.
+func TestStrangersDisplaceNothing(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	l.revoked["stranger/alice"] = true
+	v := newVerifier(t, VerifierConfig{CacheEntries: 32})
+	p, _ := startPool(t, l.config(t, Config{Verifier: v, BatchPace: -1}))
+	key, expires := newKey(t, keys.SchemeEd25519, "k"), time.Now().Add(time.Hour)
+	var pending [][]byte
+	for i := range 20 {
+		raw := transfer(t, "acme", strconv.Itoa(i), expires, key)
+		if _, err := p.Submit(t.Context(), raw); err != nil {
+			t.Fatal(err)
+		}
+		pending = append(pending, raw)
+	}
+	for i := range 100 {
+		_, err := p.Submit(t.Context(), transfer(t, "stranger", strconv.Itoa(i), expires, key))
+		if !errors.Is(err, &tx.Rejection{Code: ledgerv1.Code_CODE_KEY_NOT_LISTED}) {
+			t.Fatalf("a stranger: %v", err)
+		}
+	}
+	before := v.Stats()
+	v.Verify(pending, testLimits)
+	if after := v.Stats(); after.Verified != before.Verified {
+		t.Errorf("%d of %d pending transactions were verified again", after.Verified-before.Verified, len(pending))
+	}
+}
+
+// TestFullPoolVerifiesNothing: what cannot find room is not worth a signature.
+func TestFullPoolVerifiesNothing(t *testing.T) {
+	t.Parallel()
+	v := newVerifier(t, VerifierConfig{})
+	p, err := NewPool(newLedger().config(t, Config{Verifier: v, MaxTxs: 3}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(p, rand.New(rand.NewPCG(1, 1)), "acme", 3, 100)
+	raw := transfer(t, "acme", "a", time.Now().Add(time.Hour), newKey(t, keys.SchemeEd25519, "k"))
+	peer := &source{name: "peer"}
+	if err := p.admit([]arrival{{raw: raw, from: peer, at: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := v.Stats().Verified; n != 0 || peer.dropped.Load() != 1 {
+		t.Errorf("%d were verified, %d dropped", n, peer.dropped.Load())
+	}
+}
+
+// TestBan: a ban holds for the transaction, whatever encoding of it was met and whatever encoding is pending.
+func TestBan(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	cfg := l.config(t, Config{})
+	var heard []tx.ID // by the goroutine that bans
+	cfg.Dropped = func(id tx.ID, _ error) { heard = append(heard, id) }
+	p, _ := startPool(t, cfg)
+	expires := time.Now().Add(time.Hour)
+	raw := transfer(t, "acme", "poison", expires, newKey(t, keys.SchemeEd25519, "one"))
+	pending := decode(t, raw)
+	met := decode(t, signBody(t, pending.Body, "acme/alice", newKey(t, keys.SchemeEd25519, "two")))
+	other := signBody(t, pending.Body, "acme/alice", newKey(t, keys.SchemeSchnorr, "three"))
+	good := transfer(t, "acme", "good", expires, newKey(t, keys.SchemeEd25519, "one"))
+	for _, raw := range [][]byte{raw, good} {
+		if _, err := p.Submit(t.Context(), raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Ban(met, errors.New("panic: "+strings.Repeat("x", 10_000)))
+	if len(heard) != 1 || heard[0] != pending.ID {
+		t.Errorf("heard of %v", heard)
+	}
+	for name, raw := range map[string][]byte{"pending": raw, "met": met.Raw, "other": other} {
+		_, err := p.Submit(t.Context(), raw)
+		if !errors.Is(err, &tx.Rejection{Code: ledgerv1.Code_CODE_BAD_FIELD}) || len(err.Error()) > 2*maxReason {
+			t.Errorf("the %s encoding: %v", name, err)
+		}
+	}
+	if got := memos(t, p.Reap(1<<20, time.Now(), take)); got != "good" {
+		t.Errorf("the block has %s", got)
+	}
+	if n := p.Stats().Quarantined; n != 1 {
+		t.Errorf("%d are in quarantine", n)
+	}
+	late := []*candidate{{arrival: arrival{raw: other, from: &source{}}, tx: decode(t, other)}}
+	if p.insert(late); late[0].err == nil {
+		t.Error("what was banned while it was judged is pending")
 	}
 }
 
@@ -297,7 +409,7 @@ func TestSpoiltCopyFirst(t *testing.T) {
 	if _, err := p.Submit(t.Context(), spoilt); !errors.Is(err, &tx.Rejection{Code: ledgerv1.Code_CODE_WRONG_SIGNATURE}) {
 		t.Fatalf("spoilt: %v", err)
 	}
-	p.Drop(decode(t, spoilt).Hash, nil)
+	p.Ban(&tx.Tx{Hash: sha256.Sum256(spoilt)}, nil)
 	if _, err := p.Submit(t.Context(), spoilt); !errors.Is(err, &tx.Rejection{Code: ledgerv1.Code_CODE_BAD_FIELD}) {
 		t.Fatalf("in quarantine: %v", err)
 	}

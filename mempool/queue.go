@@ -28,9 +28,10 @@ type arrival struct {
 type source struct {
 	name string
 
-	// Guarded by the queue's mutex: what is waiting or being verified.
-	txs   int
-	bytes int64
+	// Guarded by the queue's mutex: what is waiting or being verified, and how much more may come.
+	txs     int
+	bytes   int64
+	conduct conduct
 
 	accepted, known, refused, dropped atomic.Uint64
 }
@@ -103,12 +104,15 @@ func (q *queue) submit(a arrival) error {
 }
 
 // offer queues what a peer offers, as far as there is room, and returns how many were dropped. A peer may occupy no more
-// than is still free: alone half the lane, and there is always room for another peer.
+// than is still free: alone half the lane, and there is always room for another peer. One whose offers are mostly bad is
+// listened to less.
 func (q *queue) offer(from *source, raws [][]byte, at time.Time) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	refused := from.refused.Load()
+	allowed := from.conduct.allowance(len(raws), from.accepted.Load()+refused, refused, at)
 	fit := 0
-	for ; fit < len(raws) && !q.closed; fit++ {
+	for ; fit < allowed && !q.closed; fit++ {
 		size := int64(len(raws[fit]))
 		if from.txs >= q.peers.maxTxs-q.peers.txs || from.bytes+size > q.peers.maxBytes-q.peers.bytes {
 			break

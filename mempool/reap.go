@@ -17,9 +17,9 @@ const (
 	Keep Use = iota
 	// Take puts it into the block.
 	Take
-	// Drop removes it: it will never be valid.
+	// Drop removes it: the newest state refuses it. It may be handed in again, for instance when a key is listed again.
 	Drop
-	// Stop leaves it pending and ends the block here.
+	// Stop leaves it pending and ends the block here: the judgement itself failed.
 	Stop
 )
 
@@ -44,7 +44,7 @@ func sizeInBlock(n int) int64 {
 //
 // Organisations that pay take turns by bytes (deficit round robin); within an organisation, first come, first served.
 // usable judges each candidate for this block, given those taken before it; what it says Take to is taken. With Drop it
-// returns the reason, a [*tx.Rejection]: the bytes go into quarantine and [Config.Dropped] hears of it.
+// returns the reason, a [*tx.Rejection], which [Config.Dropped] hears; it may come back, see [Pool.Ban].
 func (p *Pool) Reap(maxBytes int64, blockTime time.Time, usable func(*tx.Tx) (Use, error)) [][]byte {
 	if p.cfg.Now().Sub(blockTime) > p.cfg.StaleBlock() {
 		return nil
@@ -178,8 +178,7 @@ func (p *Pool) conclude(turns []*turn) (removed []drop) {
 			t.line.moveBack(t.kept)
 		}
 		for _, d := range t.dropped {
-			if !d.entry.gone {
-				d.reason = p.dropLocked(d.entry, d.entry.tx.Hash, d.reason)
+			if p.forgoLocked(d.entry) {
 				removed = append(removed, d)
 			}
 		}

@@ -73,6 +73,10 @@ func (p *Pool) checked(entries []*entry, height uint64) {
 func (p *Pool) forgo(e *entry) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.forgoLocked(e)
+}
+
+func (p *Pool) forgoLocked(e *entry) bool {
 	if e.gone {
 		return false
 	}

@@ -19,12 +19,18 @@ const (
 
 	minPause = time.Second
 	maxPause = time.Hour
+	// settlePause passes between two groups of accepted transactions that are settled, settleMost at most if blocks come that
+	// settle nothing.
+	settlePause = 5 * time.Second
+	settleMost  = time.Minute
 )
 
 // appetite bounds how many empty blocks in a row the pool asks for: first as many as it was fed, then a ration after
-// each of a series of pauses, every one twice as long as the one before.
+// each of a series of pauses, every one twice as long as the one before, from least to most.
 type appetite struct {
-	ration int
+	ration      int
+	least, most time.Duration
+
 	blocks int
 	pause  time.Duration
 	resume time.Time
@@ -45,15 +51,27 @@ func (a *appetite) spend(now time.Time) {
 
 // rest begins a pause.
 func (a *appetite) rest(now time.Time) {
-	a.pause = min(max(2*a.pause, minPause), maxPause)
+	a.pause = min(max(2*a.pause, a.least), a.most)
 	a.resume = now.Add(a.pause)
 	a.blocks = a.ration
 }
 
-// delay postpones the next block.
-func (a *appetite) delay(until time.Time) {
-	if a.resume.Before(until) {
+// begin allows a ration for a new group, after the grace.
+func (a *appetite) begin(now time.Time) {
+	a.blocks = a.ration
+	if until := now.Add(grace); a.resume.Before(until) {
 		a.resume = until
+	}
+}
+
+// digest accounts for an empty block that came while there were things to settle; left says whether any are left.
+func (a *appetite) digest(left bool, now time.Time) {
+	switch {
+	case !a.allows(now):
+	case !left:
+		a.rest(now)
+	default:
+		a.spend(now)
 	}
 }
 
@@ -68,22 +86,27 @@ func (p *Pool) WantsBlock() bool {
 }
 
 func (p *Pool) wantsLocked(now time.Time) bool {
-	return p.pending.live > 0 && p.hungry.allows(now) || len(p.pending.overdue) > 0 && p.settling.allows(now)
+	return p.pending.live > 0 && p.hungry.allows(now) ||
+		len(p.pending.overdue) > 0 && p.settling.allows(now) ||
+		len(p.pending.asked) > 0 && p.answering.allows(now)
 }
 
 // passLocked notices what has expired by wall clock. The first one begins a settlement.
 func (p *Pool) passLocked(now time.Time) {
-	quiet := len(p.pending.overdue) == 0
+	settled, answered := len(p.pending.overdue) == 0, len(p.pending.asked) == 0
 	p.pending.pass(now.UnixNano())
-	if quiet && len(p.pending.overdue) > 0 {
-		p.settling.blocks = p.settling.ration
-		p.settling.delay(now.Add(grace))
+	if settled && len(p.pending.overdue) > 0 {
+		p.settling.begin(now)
+	}
+	if answered && len(p.pending.asked) > 0 {
+		p.answering.begin(now)
 	}
 }
 
 // Settle asks for a block whose time is past expiresAt, once the wall clock is. It is for a client that waits for a
-// transaction this pool does not hold. Requests are rounded up to ten seconds, those of one slot are one, and they share the
-// bounds on empty blocks with everything else; one that lies further ahead than an expiry may is ignored.
+// transaction this pool does not hold. Requests are rounded up to ten seconds, those of one slot are one, and all of them
+// together get two empty blocks at a time with ever longer pauses, because anybody can invent them. They delay nothing that
+// was accepted. One that lies further ahead than an expiry may is ignored.
 func (p *Pool) Settle(expiresAt time.Time) {
 	most := p.cfg.MaxExpiry()
 	p.mu.Lock()
@@ -106,11 +129,15 @@ func (p *Pool) Settle(expiresAt time.Time) {
 func (p *Pool) unsettled() (expiresAt int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.settling.allows(p.cfg.Now()) {
-		return 0
+	return p.unsettledLocked(p.cfg.Now())
+}
+
+func (p *Pool) unsettledLocked(now time.Time) (expiresAt int64) {
+	if p.settling.allows(now) {
+		expiresAt = p.pending.overdue.last()
 	}
-	for _, e := range p.pending.overdue {
-		expiresAt = max(expiresAt, e.expiresAt)
+	if p.answering.allows(now) {
+		expiresAt = max(expiresAt, p.pending.asked.last())
 	}
 	return expiresAt
 }
@@ -122,7 +149,7 @@ func (p *Pool) Commit(height uint64, blockTime time.Time, ids []tx.ID) (expired 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.cfg.Now()
-	settling := len(p.pending.overdue) > 0
+	settling, answering := len(p.pending.overdue) > 0, len(p.pending.asked) > 0
 	p.passLocked(now)
 	p.height, p.blockTime = height, blockTime
 	for _, id := range ids {
@@ -139,28 +166,32 @@ func (p *Pool) Commit(height uint64, blockTime time.Time, ids []tx.ID) (expired 
 	p.drainLocked(len(ids), now)
 	expired = p.pending.expire(blockTime.UnixNano())
 	p.counts.Expired += uint64(len(expired))
-	p.digestLocked(len(ids) > 0, settling, now)
+	if len(expired) > 0 {
+		p.settling.pause = 0 // settlement works
+	}
+	if len(ids) > 0 {
+		p.hungry.feed(freshRation)
+		p.settling.feed(p.settling.ration)
+		p.answering.feed(p.answering.ration)
+	} else {
+		p.digestLocked(settling, answering, now)
+	}
 	notify(p.recheck)
 	notify(p.rearm)
 	return expired
 }
 
-// digestLocked adjusts the appetites to a block. settling says whether something was to be settled when it came.
-func (p *Pool) digestLocked(filled, settling bool, now time.Time) {
-	if filled {
-		p.hungry.feed(freshRation)
-		p.settling.feed(p.settling.ration)
-		return
-	}
+// digestLocked adjusts the appetites to an empty block. settling and answering say whether there was something of that kind
+// to be settled when it came.
+func (p *Pool) digestLocked(settling, answering bool, now time.Time) {
 	if p.pending.live > 0 && p.hungry.allows(now) {
 		p.hungry.spend(now)
 	}
-	switch {
-	case !settling || !p.settling.allows(now):
-	case len(p.pending.overdue) == 0:
-		p.settling.rest(now)
-	default:
-		p.settling.spend(now)
+	if settling {
+		p.settling.digest(len(p.pending.overdue) > 0, now)
+	}
+	if answering {
+		p.answering.digest(len(p.pending.asked) > 0, now)
 	}
 }
 
@@ -197,18 +228,24 @@ func (p *Pool) look() (wants bool, next time.Duration) {
 	defer p.mu.Unlock()
 	now := p.cfg.Now()
 	p.passLocked(now)
-	if len(p.pending.overdue) > 0 && p.settling.allows(now) {
+	if p.unsettledLocked(now) != 0 {
 		notify(p.unrest)
 	}
 	next = maxPause
 	if len(p.pending.future) > 0 {
 		next = min(next, time.Unix(0, p.pending.future[0].expiresAt).Sub(now))
 	}
-	if wait := p.hungry.resume.Sub(now); p.pending.live > 0 && wait > 0 {
-		next = min(next, wait)
-	}
-	if wait := p.settling.resume.Sub(now); len(p.pending.overdue) > 0 && wait > 0 {
-		next = min(next, wait)
+	for _, waiting := range []struct {
+		is     bool
+		resume time.Time
+	}{
+		{p.pending.live > 0, p.hungry.resume},
+		{len(p.pending.overdue) > 0, p.settling.resume},
+		{len(p.pending.asked) > 0, p.answering.resume},
+	} {
+		if wait := waiting.resume.Sub(now); waiting.is && wait > 0 {
+			next = min(next, wait)
+		}
 	}
 	return p.wantsLocked(now), next
 }

@@ -45,7 +45,7 @@ type Stats struct {
 	QueuedFromClients, QueuedFromPeers int
 	// QueuedBytes is their size.
 	QueuedBytes int64
-	// Quarantined counts encodings that are refused for a while.
+	// Quarantined counts the transactions that are refused for a while.
 	Quarantined int
 	// Verifier is what the pool's verifier has done, for everybody.
 	Verifier VerifierStats
@@ -56,7 +56,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	s := Stats{
 		Counts: p.counts, Txs: len(p.pending.byID), Bytes: p.pending.bytes, Orgs: len(p.pending.lines),
-		Quarantined: p.quarantine.Len(),
+		Quarantined: p.quarantine.Len() / 2,
 	}
 	s.Refused = maps.Clone(p.counts.Refused)
 	p.mu.Unlock()

@@ -69,6 +69,12 @@ func (s *script) run(d *datadriven.TestData) string {
 		for _, name := range bare(d) {
 			fmt.Fprintf(&out, "%s: %s\n", name, describe(s.submit(name, s.raws[name])))
 		}
+	case "resign": // the same body under another key: the same id, other bytes
+		for _, name := range bare(d) {
+			body := decode(s.t, s.raws[name]).Body
+			raw := signBody(s.t, body, body.Operations[0].Account, newKey(s.t, keys.SchemeSchnorr, "another"))
+			fmt.Fprintf(&out, "%s: %s\n", name, describe(s.submit(name, raw)))
+		}
 	case "gossip":
 		s.gossip(d, &out)
 	case "reap":
@@ -82,9 +88,9 @@ func (s *script) run(d *datadriven.TestData) string {
 		}
 	case "revoke", "list":
 		s.ledger.set(func(l *ledger) { l.revoked[bare(d)[0]+"/alice"] = d.Cmd == "revoke" })
-	case "drop":
+	case "ban":
 		name := bare(d)[0]
-		s.pool.Drop(decode(s.t, s.raws[name]).Hash, tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "it is poison"))
+		s.pool.Ban(decode(s.t, s.raws[name]), tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "it is poison"))
 	case "settle":
 		var in time.Duration
 		d.ScanArgs(s.t, "in", &in)

@@ -15,7 +15,8 @@ import (
 
 // Verdict is what the bytes of a transaction say about it, whatever the state. It is shared and read only.
 type Verdict struct {
-	// Tx is the decoded transaction, nil if it could not be decoded. Its bytes belong to the verifier.
+	// Tx is the decoded transaction. It is nil if and only if Err is not, whether the verdict is remembered or not. Its bytes
+	// belong to the verifier.
 	Tx *tx.Tx
 	// Err is nil or a [*tx.Rejection].
 	Err error
@@ -31,9 +32,9 @@ type VerifierConfig struct {
 	Validate func(*tx.Tx) error
 	// Workers is how many goroutines share one call of Verify. Default: one per core that Go uses.
 	Workers int
-	// CacheEntries and CacheBytes bound the verdicts that are remembered: their number, and the sum of the sizes of their
-	// transactions. Decoded transactions take about three times their size in memory. Refusals have an eighth of both to
-	// themselves, so that garbage displaces garbage. Defaults 200,000 and 256 MiB.
+	// CacheEntries and CacheBytes bound the verdicts that are remembered: their number, and about what they take in memory.
+	// Three quarters of both belong to transactions that became pending, so that garbage displaces garbage. A simple
+	// transaction takes 1.5 to 2 KiB. Defaults 200,000 and 256 MiB.
 	CacheEntries int
 	CacheBytes   int64
 	// KeyCache is how many parsed public keys are remembered. Default 65,536, about 16 MiB.
@@ -56,8 +57,8 @@ func (c VerifierConfig) withDefaults() VerifierConfig {
 	return c
 }
 
-// refusedShare is the part of the cache that refusals have to themselves.
-const refusedShare = 8
+// othersShare is the part of the caches for verdicts on what is not pending.
+const othersShare = 4
 
 // Verifier decodes transactions and checks their signatures, each exactly once. It is safe for concurrent use.
 type Verifier struct {
@@ -65,11 +66,11 @@ type Verifier struct {
 	keys    *lru.Cache[keyName, keys.PublicKey]
 	batches sync.Pool // of *keys.Batch, which are worth reusing: each has a MiB of tables
 
-	mu       sync.Mutex
-	accepted *verdictCache
-	refused  *verdictCache
-	flights  map[verdictKey]*flight
-	stats    VerifierStats
+	mu      sync.Mutex
+	pending *verdictCache // on transactions that became pending, see promote
+	others  *verdictCache // on all others: good ones that the state refuses or a block held first, and refusals
+	flights map[verdictKey]*flight
+	stats   VerifierStats
 }
 
 // VerifierStats counts what a [Verifier] has done since it was made.
@@ -83,7 +84,7 @@ type VerifierStats struct {
 	// Batches counts the batches, Busy is how long all of them took, summed over goroutines.
 	Batches uint64
 	Busy    time.Duration
-	// Entries and Bytes are what is remembered now.
+	// Entries and Bytes are what is remembered now, Bytes about what it takes in memory.
 	Entries int
 	Bytes   int64
 }
@@ -109,9 +110,9 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	if cfg.ChainID == "" {
 		return nil, fmt.Errorf("%w: ChainID is missing", ErrInvalidConfig)
 	}
-	if cfg.Workers < 0 || cfg.CacheEntries < refusedShare || cfg.CacheBytes < refusedShare || cfg.KeyCache < 0 {
+	if cfg.Workers < 0 || cfg.CacheEntries < othersShare || cfg.CacheBytes < othersShare || cfg.KeyCache < 0 {
 		return nil, fmt.Errorf("%w: Workers, CacheEntries, CacheBytes and KeyCache must be positive, the caches at least %d",
-			ErrInvalidConfig, refusedShare)
+			ErrInvalidConfig, othersShare)
 	}
 	v := &Verifier{cfg: cfg, flights: map[verdictKey]*flight{}}
 	v.batches.New = func() any { return keys.NewBatch(chunkMin) }
@@ -119,11 +120,12 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	if v.keys, err = lru.New[keyName, keys.PublicKey](cfg.KeyCache); err != nil {
 		return nil, fmt.Errorf("make the cache of keys: %w", err)
 	}
-	if v.accepted, err = newVerdictCache(cfg.CacheEntries, cfg.CacheBytes); err != nil {
-		return nil, fmt.Errorf("make the cache of verdicts: %w", err)
+	entries, size := cfg.CacheEntries/othersShare, cfg.CacheBytes/othersShare
+	if v.pending, err = newVerdictCache(cfg.CacheEntries-entries, cfg.CacheBytes-size); err != nil {
+		return nil, fmt.Errorf("make the cache of verdicts on what is pending: %w", err)
 	}
-	if v.refused, err = newVerdictCache(cfg.CacheEntries/refusedShare, cfg.CacheBytes/refusedShare); err != nil {
-		return nil, fmt.Errorf("make the cache of refusals: %w", err)
+	if v.others, err = newVerdictCache(entries, size); err != nil {
+		return nil, fmt.Errorf("make the cache of other verdicts: %w", err)
 	}
 	return v, nil
 }
@@ -161,9 +163,21 @@ func (v *Verifier) Stats() VerifierStats {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s := v.stats
-	s.Entries = v.accepted.lru.Len() + v.refused.lru.Len()
-	s.Bytes = v.accepted.bytes + v.refused.bytes
+	s.Entries = v.pending.lru.Len() + v.others.lru.Len()
+	s.Bytes = v.pending.bytes + v.others.bytes
 	return s
+}
+
+// promote tells that transactions became pending: they will be asked for again. Until then a verdict, good or not, may be
+// displaced by whoever invents transactions.
+func (v *Verifier) promote(txs []*tx.Tx, limits tx.Limits) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, t := range txs {
+		key := verdictKey{t.Hash, limits}
+		v.others.remove(key)
+		v.pending.add(key, Verdict{Tx: t})
+	}
 }
 
 // claim fills in the verdicts that are remembered, and divides the rest into those that are now ours to verify and those
@@ -173,12 +187,12 @@ func (v *Verifier) claim(raws [][]byte, hashes [][32]byte, limits tx.Limits, ver
 	defer v.mu.Unlock()
 	for i, raw := range raws {
 		j := job{index: i, key: verdictKey{hashes[i], limits}, raw: raw}
-		if known, ok := v.accepted.get(j.key); ok {
+		if known, ok := v.pending.get(j.key); ok {
 			verdicts[i] = known
 			v.stats.Remembered++
 			continue
 		}
-		if known, ok := v.refused.get(j.key); ok {
+		if known, ok := v.others.get(j.key); ok {
 			verdicts[i] = known
 			v.stats.Remembered++
 			continue
@@ -215,12 +229,8 @@ func (v *Verifier) publish(jobs []job, signatures int, took time.Duration) {
 	defer v.mu.Unlock()
 	for _, j := range jobs {
 		verdict := j.flight.verdict
-		_, pure := tx.CodeOf(verdict.Err)
-		switch {
-		case verdict.Err == nil:
-			v.accepted.add(j.key, verdict)
-		case pure:
-			v.refused.add(j.key, verdict)
+		if _, pure := tx.CodeOf(verdict.Err); pure {
+			v.others.add(j.key, verdict)
 		}
 		if verdict.Err != nil {
 			v.stats.Refused++

@@ -178,7 +178,7 @@ func TestVerifyIncludesValidate(t *testing.T) {
 		verdicts := v.Verify(raws, testLimits)
 		for i, bad := range []bool{false, true, true, false} {
 			is := errors.Is(verdicts[i].Err, &tx.Rejection{Code: ledgerv1.Code_CODE_BAD_AMOUNT})
-			if is != bad || verdicts[i].Tx == nil {
+			if is != bad || (verdicts[i].Tx == nil) != bad {
 				t.Errorf("verdict %d: %v", i, verdicts[i].Err)
 			}
 		}
@@ -195,26 +195,46 @@ func TestVerifyBoundsItsMemory(t *testing.T) {
 	for i := range 200 {
 		raws = append(raws, transfer(t, "acme", strconv.Itoa(i), time.Now().Add(time.Hour), key))
 	}
-	size := int64(len(raws[199]))
+	size := Verdict{Tx: decode(t, raws[199])}.size()
 	for name, cfg := range map[string]VerifierConfig{
 		"count": {CacheEntries: 16, KeyCache: 1, Workers: 1},
 		"bytes": {CacheBytes: 16 * size, Workers: 1},
 	} {
 		v := newVerifier(t, cfg)
-		v.Verify(raws, testLimits)
-		s := v.Stats()
-		if s.Entries > 17 || s.Bytes > 17*size || s.Entries < 8 {
-			t.Errorf("bound by %s: %d entries, %d bytes", name, s.Entries, s.Bytes)
+		pending := raws[:8]
+		var txs []*tx.Tx
+		for _, verdict := range v.Verify(pending, testLimits) {
+			txs = append(txs, verdict.Tx)
 		}
+		v.promote(txs, testLimits)
+		v.promote(txs, testLimits) // changes nothing
 		var garbage [][]byte
 		for i := range 100 {
 			garbage = append(garbage, []byte("garbage "+strconv.Itoa(i)))
 		}
 		v.Verify(garbage, testLimits)
-		before := v.Stats().Remembered
-		v.Verify(raws[192:], testLimits)
-		if after := v.Stats().Remembered; after-before != 8 {
-			t.Errorf("bound by %s: garbage displaced verdicts: %d of 8 remembered", name, after-before)
+		v.Verify(raws[8:], testLimits) // signed, but never pending
+		s := v.Stats()
+		if s.Entries > 16 || s.Bytes > 16*size || s.Entries < 8+2 {
+			t.Errorf("bound by %s: %d entries, %d bytes", name, s.Entries, s.Bytes)
+		}
+		v.Verify(pending, testLimits)
+		if after := v.Stats().Remembered; after-s.Remembered != 8 {
+			t.Errorf("bound by %s: others displaced the verdicts on what is pending: %d of 8 remembered", name, after-s.Remembered)
+		}
+	}
+}
+
+// TestVerdictHasTxOrError: what depends on a verdict must not depend on whether it was remembered.
+func TestVerdictHasTxOrError(t *testing.T) {
+	t.Parallel()
+	raws := specimens(t, 160)
+	v := newVerifier(t, VerifierConfig{})
+	for _, round := range []string{"fresh", "remembered"} {
+		for i, verdict := range v.Verify(raws, testLimits) {
+			if (verdict.Tx == nil) != (verdict.Err != nil) {
+				t.Errorf("%s, transaction %d: %v, %v", round, i, verdict.Tx, verdict.Err)
+			}
 		}
 	}
 }

@@ -86,10 +86,11 @@ func newVerifier(tb testing.TB, cfg VerifierConfig) *Verifier {
 
 // ledger is the state that a pool asks: which transactions are committed and who may act. It is safe for concurrent use.
 type ledger struct {
-	mu        sync.Mutex
-	committed map[tx.ID]bool
-	revoked   map[string]bool // accounts that may not act
-	broken    error           // what Authorize fails with
+	mu         sync.Mutex
+	committed  map[tx.ID]bool
+	revoked    map[string]bool // accounts that may not act
+	broken     error           // what Authorize fails with
+	unreadable error           // what Committed fails with
 }
 
 func newLedger() *ledger { return &ledger{committed: map[tx.ID]bool{}, revoked: map[string]bool{}} }
@@ -106,10 +107,10 @@ func (l *ledger) authorize(t *tx.Tx) error {
 	return nil
 }
 
-func (l *ledger) has(id tx.ID) bool {
+func (l *ledger) has(id tx.ID) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.committed[id]
+	return l.committed[id], l.unreadable
 }
 
 func (l *ledger) commit(ids ...tx.ID) {

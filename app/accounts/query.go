@@ -10,7 +10,7 @@ import (
 )
 
 // GetOrg answers one organisation: BAD_NAME, NOT_FOUND.
-func GetOrg(view *state.View, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgResponse, error) {
+func GetOrg(view exec.View, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgResponse, error) {
 	if err := checkOrg(q.Name); err != nil {
 		return nil, err
 	}
@@ -25,7 +25,7 @@ func GetOrg(view *state.View, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgRe
 }
 
 // ListOrgs answers organisations in the order of their names: BAD_FIELD.
-func ListOrgs(view *state.View, q *accountsv1.ListOrgsRequest) (*accountsv1.ListOrgsResponse, error) {
+func ListOrgs(view exec.View, q *accountsv1.ListOrgsRequest) (*accountsv1.ListOrgsResponse, error) {
 	answer := &accountsv1.ListOrgsResponse{Height: view.Height()}
 	var err error
 	answer.NextPage, err = exec.List(view, state.Key(state.PrefixOrgs), q.Page, q.PageSize, func(_, value []byte) error {
@@ -40,7 +40,7 @@ func ListOrgs(view *state.View, q *accountsv1.ListOrgsRequest) (*accountsv1.List
 }
 
 // GetAccount answers one account: BAD_NAME, NOT_FOUND.
-func GetAccount(view *state.View, q *accountsv1.GetAccountRequest) (*accountsv1.GetAccountResponse, error) {
+func GetAccount(view exec.View, q *accountsv1.GetAccountRequest) (*accountsv1.GetAccountResponse, error) {
 	if err := checkName(q.Name); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func GetAccount(view *state.View, q *accountsv1.GetAccountRequest) (*accountsv1.
 }
 
 // ListAccounts answers accounts, all or those of one org, by org and name: BAD_NAME, BAD_FIELD.
-func ListAccounts(view *state.View, q *accountsv1.ListAccountsRequest) (*accountsv1.ListAccountsResponse, error) {
+func ListAccounts(view exec.View, q *accountsv1.ListAccountsRequest) (*accountsv1.ListAccountsResponse, error) {
 	if q.Org != "" {
 		if err := checkOrg(q.Org); err != nil {
 			return nil, err

@@ -6,7 +6,6 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/names"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
 )
 
 // maxWalk is how many assets one page of an account's holdings looks at: its own layout lists holders of an asset, not
@@ -14,7 +13,7 @@ import (
 const maxWalk = 5000
 
 // GetAsset answers one asset and its supply: BAD_NAME, NOT_FOUND.
-func GetAsset(view *state.View, q *assetsv1.GetAssetRequest) (*assetsv1.GetAssetResponse, error) {
+func GetAsset(view exec.View, q *assetsv1.GetAssetRequest) (*assetsv1.GetAssetResponse, error) {
 	asset, err := requireAsset(view, q.Asset)
 	if err != nil {
 		return nil, err
@@ -27,7 +26,7 @@ func GetAsset(view *state.View, q *assetsv1.GetAssetRequest) (*assetsv1.GetAsset
 }
 
 // ListAssets answers assets, all or those of one org, by org and name: BAD_NAME, BAD_FIELD.
-func ListAssets(view *state.View, q *assetsv1.ListAssetsRequest) (*assetsv1.ListAssetsResponse, error) {
+func ListAssets(view exec.View, q *assetsv1.ListAssetsRequest) (*assetsv1.ListAssetsResponse, error) {
 	if q.Org != "" {
 		if err := names.Org(q.Org); err != nil {
 			return nil, tx.Reject(ledgerv1.Code_CODE_BAD_NAME, "%v", err)
@@ -47,7 +46,7 @@ func ListAssets(view *state.View, q *assetsv1.ListAssetsRequest) (*assetsv1.List
 }
 
 // GetBalance answers what an account has of an asset, zero if it never had any: BAD_NAME, NOT_FOUND for the asset.
-func GetBalance(view *state.View, q *assetsv1.GetBalanceRequest) (*assetsv1.GetBalanceResponse, error) {
+func GetBalance(view exec.View, q *assetsv1.GetBalanceRequest) (*assetsv1.GetBalanceResponse, error) {
 	if err := checkAccount(q.Account); err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func GetBalance(view *state.View, q *assetsv1.GetBalanceRequest) (*assetsv1.GetB
 // ListBalances answers the holdings of an asset by account, or those of an account by asset; a request names one of the
 // two: BAD_FIELD, BAD_NAME, NOT_FOUND for the asset. A page of an account's holdings may hold fewer than were asked for
 // and have a next page all the same.
-func ListBalances(view *state.View, q *assetsv1.ListBalancesRequest) (*assetsv1.ListBalancesResponse, error) {
+func ListBalances(view exec.View, q *assetsv1.ListBalancesRequest) (*assetsv1.ListBalancesResponse, error) {
 	answer := &assetsv1.ListBalancesResponse{Height: view.Height()}
 	var err error
 	switch {
@@ -87,7 +86,7 @@ func ListBalances(view *state.View, q *assetsv1.ListBalancesRequest) (*assetsv1.
 	return answer, nil
 }
 
-func listHolders(view *state.View, q *assetsv1.ListBalancesRequest, answer *assetsv1.ListBalancesResponse) error {
+func listHolders(view exec.View, q *assetsv1.ListBalancesRequest, answer *assetsv1.ListBalancesResponse) error {
 	asset, err := requireAsset(view, q.Asset)
 	if err != nil {
 		return err
@@ -108,7 +107,7 @@ func listHolders(view *state.View, q *assetsv1.ListBalancesRequest, answer *asse
 	return err
 }
 
-func listHoldings(view *state.View, q *assetsv1.ListBalancesRequest, answer *assetsv1.ListBalancesResponse) error {
+func listHoldings(view exec.View, q *assetsv1.ListBalancesRequest, answer *assetsv1.ListBalancesResponse) error {
 	if err := checkAccount(q.Account); err != nil {
 		return err
 	}
@@ -143,7 +142,7 @@ func listHoldings(view *state.View, q *assetsv1.ListBalancesRequest, answer *ass
 }
 
 // GetHold answers one open hold: BAD_FIELD, NOT_FOUND.
-func GetHold(view *state.View, q *assetsv1.GetHoldRequest) (*assetsv1.GetHoldResponse, error) {
+func GetHold(view exec.View, q *assetsv1.GetHoldRequest) (*assetsv1.GetHoldResponse, error) {
 	if err := checkHoldID(q.HoldId); err != nil {
 		return nil, err
 	}
@@ -160,7 +159,7 @@ func GetHold(view *state.View, q *assetsv1.GetHoldRequest) (*assetsv1.GetHoldRes
 }
 
 // ListHolds answers open holds in the order of their ids: BAD_FIELD.
-func ListHolds(view *state.View, q *assetsv1.ListHoldsRequest) (*assetsv1.ListHoldsResponse, error) {
+func ListHolds(view exec.View, q *assetsv1.ListHoldsRequest) (*assetsv1.ListHoldsResponse, error) {
 	answer := &assetsv1.ListHoldsResponse{Height: view.Height()}
 	var err error
 	answer.NextPage, err = exec.List(view, holdRange(), q.Page, q.PageSize, func(_, value []byte) error {
@@ -175,7 +174,7 @@ func ListHolds(view *state.View, q *assetsv1.ListHoldsRequest) (*assetsv1.ListHo
 }
 
 // CheckSupply answers what [SumSupply] finds.
-func CheckSupply(view *state.View, _ *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
+func CheckSupply(view exec.View, _ *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
 	checks, err := SumSupply(view)
 	if err != nil {
 		return nil, err
@@ -187,7 +186,7 @@ func CheckSupply(view *state.View, _ *assetsv1.CheckSupplyRequest) (*assetsv1.Ch
 	return answer, nil
 }
 
-func requireAsset(view *state.View, name string) (*assetsv1.Asset, error) {
+func requireAsset(view exec.View, name string) (*assetsv1.Asset, error) {
 	if err := checkAsset(name); err != nil {
 		return nil, err
 	}

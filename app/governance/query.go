@@ -1,12 +1,12 @@
 package governance
 
 import (
+	"github.com/althing-ledger/althing/app/exec"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
-	"github.com/althing-ledger/althing/state"
 )
 
 // GetCharter answers the charter and the feature level.
-func GetCharter(view *state.View, _ *governancev1.GetCharterRequest) (*governancev1.GetCharterResponse, error) {
+func GetCharter(view exec.View, _ *governancev1.GetCharterRequest) (*governancev1.GetCharterResponse, error) {
 	r := Read(view)
 	charter, err := r.Charter()
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 // domain marks the errors of the ledger in google.rpc.ErrorInfo.
 const domain = "althing"
 
-// waiterRetry is when to come back to a node on which too many calls wait.
-const waiterRetry = time.Second
+// lineRetry is when to come back to a node on which too many calls wait.
+const lineRetry = time.Second
 
 // An ErrorKind says why an [Engine] cannot give a block.
 type ErrorKind string
@@ -38,7 +38,9 @@ const (
 	// ErrNotReady is returned while the node cannot read blocks.
 	ErrNotReady = ErrorKind("the node is not ready")
 
-	errTooManyWatchers = ErrorKind("too many watchers on this node")
+	errTooManyWaiters  = ErrorKind("too many calls of this client wait for transactions on this node")
+	errTooManyWatchers = ErrorKind("too many watchers on this node: close one, or ask another node")
+	errLongLine        = ErrorKind("too many listings or checks of the supply stand in line on this node")
 )
 
 // toStatus is the one place where errors become gRPC codes.
@@ -57,8 +59,8 @@ func toStatus(err error) error {
 		return refused(rejection)
 	case errors.As(err, &full):
 		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(full.RetryAfter)})
-	case errors.Is(err, app.ErrTooManyWaiters), errors.Is(err, errTooManyWatchers):
-		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(waiterRetry)})
+	case tooManyWaiters(err), errors.Is(err, errTooManyWatchers), errors.Is(err, errLongLine):
+		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(lineRetry)})
 	case errors.As(err, &pruned):
 		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", map[string]string{"oldest_height": fmt.Sprint(pruned.Oldest)})
 	case errors.Is(err, app.ErrHistoryPruned), errors.Is(err, ErrBlockPruned):
@@ -74,6 +76,11 @@ func toStatus(err error) error {
 	default:
 		return status.Error(codes.Internal, err.Error())
 	}
+}
+
+// tooManyWaiters reports whether a wait could not begin.
+func tooManyWaiters(err error) bool {
+	return errors.Is(err, errTooManyWaiters) || errors.Is(err, app.ErrTooManyWaiters)
 }
 
 // refused is the status of a transaction or a question that breaks a rule.

@@ -23,8 +23,13 @@ type ledgerServer struct {
 	self   Self
 	now    func() time.Time
 	ready  func() bool
-	watch  chan struct{} // holds one token per watcher
+
+	waiters  *shares
+	watchers *shares
 }
+
+// maxWait bounds a wait for a transaction that neither the caller nor the transaction's expiry bounds.
+const maxWait = 5 * time.Minute
 
 func (s *ledgerServer) Submit(ctx context.Context, q *ledgerv1.SubmitRequest) (*ledgerv1.SubmitResponse, error) {
 	t, err := s.app.Pool().Submit(ctx, q.Tx)
@@ -42,16 +47,30 @@ func (s *ledgerServer) submitted(ctx context.Context, t *tx.Tx, err error, wait 
 	answer := &ledgerv1.SubmitResponse{Id: t.ID[:], Status: ledgerv1.TxStatus_TX_STATUS_PENDING}
 	if wait {
 		at, err := s.await(ctx, t.ID, t.ExpiresAt)
-		if err != nil {
-			return nil, err
+		switch {
+		case err == nil:
+			answer.Status, answer.Outcome = at.Status, at.Outcome
+		case !tooManyWaiters(err):
+			return nil, toStatus(err)
 		}
-		answer.Status, answer.Outcome = at.Status, at.Outcome
 	}
 	return answer, nil
 }
 
-// await waits for a final status. While it waits past the expiry, it keeps asking for the block that settles it.
+// await waits for a final status. When it waits past the expiry, it asks for the block that settles it. The error is one
+// of those for which tooManyWaiters is true where the wait could not begin and the status is not final.
 func (s *ledgerServer) await(ctx context.Context, id tx.ID, expiresAt int64) (app.TransactionAt, error) {
+	free, ok := s.waiters.take(clientOf(ctx))
+	if !ok {
+		at, err := s.app.Transaction(id, expiresAt)
+		if err == nil && !at.Final() {
+			err = errTooManyWaiters
+		}
+		return at, err
+	}
+	defer free()
+	ctx, cancel := boundWait(ctx, expiresAt)
+	defer cancel()
 	if expiresAt != 0 {
 		settle := time.AfterFunc(time.Unix(0, expiresAt).Sub(s.now()), func() { s.app.Pool().Settle(time.Unix(0, expiresAt)) })
 		defer settle.Stop()
@@ -61,7 +80,14 @@ func (s *ledgerServer) await(ctx context.Context, id tx.ID, expiresAt int64) (ap
 		return at, status.Errorf(status.FromContextError(ctx.Err()).Code(),
 			"transaction %s is not final yet: ask again with WaitTransaction, or send the same bytes again", id)
 	}
-	return at, toStatus(err)
+	return at, err
+}
+
+func boundWait(ctx context.Context, expiresAt int64) (context.Context, context.CancelFunc) {
+	if _, bounded := ctx.Deadline(); bounded || expiresAt != 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, maxWait)
 }
 
 // reference reads the id and expiry of a request.
@@ -100,7 +126,7 @@ func (s *ledgerServer) WaitTransaction(ctx context.Context, q *ledgerv1.WaitTran
 	}
 	at, err := s.await(ctx, id, expiresAt)
 	if err != nil {
-		return nil, err
+		return nil, toStatus(err)
 	}
 	return &ledgerv1.WaitTransactionResponse{Status: at.Status, Outcome: at.Outcome, Height: at.Height}, nil
 }
@@ -120,7 +146,8 @@ func (s *ledgerServer) GetBlock(_ context.Context, q *ledgerv1.GetBlockRequest) 
 	return &ledgerv1.GetBlockResponse{Block: block}, nil
 }
 
-// block puts a committed block and its outcomes together.
+// block puts a committed block and its outcomes together. For a header too it reads the whole block: the transactions
+// follow the header in one record.
 func (s *ledgerServer) block(height uint64, headerOnly bool) (*ledgerv1.Block, error) {
 	if latest := s.app.Height(); height > latest {
 		return nil, &state.FutureError{Height: height, Latest: latest}
@@ -186,15 +213,18 @@ func (s *ledgerServer) GetStatus(context.Context, *ledgerv1.GetStatusRequest) (*
 }
 
 func (s *ledgerServer) Watch(q *ledgerv1.WatchRequest, stream ledgerv1.LedgerService_WatchServer) error {
-	select {
-	case s.watch <- struct{}{}:
-		defer func() { <-s.watch }()
-	default:
+	free, ok := s.watchers.take(clientOf(stream.Context()))
+	if !ok {
 		return toStatus(errTooManyWatchers)
 	}
+	defer free()
+	latest := s.app.Height()
 	height := q.FromHeight
 	if height == 0 {
-		height = s.app.Height() + 1
+		height = latest + 1
+	}
+	if height > latest+1 {
+		return toStatus(&state.FutureError{Height: height, Latest: latest})
 	}
 	for ; ; height++ {
 		if err := s.app.WaitHeight(stream.Context(), height); err != nil {

@@ -2,7 +2,6 @@ package grpcapi
 
 import (
 	"context"
-	"net"
 	"sync"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -19,7 +18,11 @@ import (
 // maxClients bounds how many clients are told apart; the ones that called longest ago are forgotten.
 const maxClients = 10_000
 
-// limiter bounds the calls and stream messages of each client, told apart by its address without the port.
+// leakFor is the longest deadline of a call that is refused at its header. gRPC keeps the timer of such a call until it
+// fires; what has more time is refused after its request has come.
+const leakFor = 10 * time.Second
+
+// limiter bounds the calls and stream messages of each client.
 type limiter struct {
 	perSecond rate.Limit
 	burst     int
@@ -37,13 +40,7 @@ func newLimiter(perSecond float64, burst int) (*limiter, error) {
 }
 
 func (l *limiter) of(ctx context.Context) *rate.Limiter {
-	client := "unknown"
-	if p, ok := peer.FromContext(ctx); ok {
-		client = p.Addr.String()
-		if host, _, err := net.SplitHostPort(client); err == nil {
-			client = host
-		}
-	}
+	client := clientOf(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	limit, known := l.clients.Get(client)
@@ -65,15 +62,35 @@ func (l *limiter) allow(ctx context.Context) error {
 		nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay + time.Millisecond)})
 }
 
+// refusalKey is where a call's context has the error with which it is refused after its request has come.
+type refusalKey struct{}
+
+// header counts a call when its header has come. It must not block.
+func (l *limiter) header(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	err := l.allow(ctx)
+	if err == nil {
+		return ctx, nil
+	}
+	if deadline, has := ctx.Deadline(); has && time.Until(deadline) > leakFor {
+		return context.WithValue(ctx, refusalKey{}, err), nil
+	}
+	return ctx, err
+}
+
+func refusal(ctx context.Context) error {
+	err, _ := ctx.Value(refusalKey{}).(error)
+	return err
+}
+
 func (l *limiter) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if err := l.allow(ctx); err != nil {
+	if err := refusal(ctx); err != nil {
 		return nil, err
 	}
 	return handler(ctx, req)
 }
 
 func (l *limiter) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if err := l.allow(stream.Context()); err != nil {
+	if err := refusal(stream.Context()); err != nil {
 		return err
 	}
 	return handler(srv, &pacedStream{stream, l.of(stream.Context())})

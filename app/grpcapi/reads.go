@@ -10,6 +10,7 @@ import (
 	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/app/accounts"
 	"github.com/althing-ledger/althing/app/assets"
+	"github.com/althing-ledger/althing/app/exec"
 	"github.com/althing-ledger/althing/app/governance"
 	"github.com/althing-ledger/althing/app/membership"
 	"github.com/althing-ledger/althing/app/records"
@@ -21,7 +22,7 @@ import (
 	"github.com/althing-ledger/althing/state"
 )
 
-// maxHeightWait bounds how long a read waits for its min_height when the call has no deadline of its own.
+// maxHeightWait bounds how long a read waits for its min_height, whatever the call's own deadline is.
 const maxHeightWait = 30 * time.Second
 
 // question is what every read request has.
@@ -31,26 +32,53 @@ type question interface {
 	GetProve() bool
 }
 
-// read answers one read request from the view it asks for.
-func read[Q question, A any](ctx context.Context, a *app.App, q Q, query func(*state.View, Q) (*A, error)) (*A, error) {
+// read answers a question that reads a few keys of the state it asks for.
+func read[Q question, A any](ctx context.Context, a *app.App, q Q, query func(exec.View, Q) (*A, error)) (*A, error) {
+	if err := arrive(ctx, a, q); err != nil {
+		return nil, toStatus(err)
+	}
+	return ask(ctx, a, q, query)
+}
+
+// scan answers a question that reads ranges of keys, when it is its turn. It holds no view while it stands in line.
+func scan[Q question, A any](ctx context.Context, a *app.App, turn *gate, q Q, query func(exec.View, Q) (*A, error)) (*A, error) {
+	if err := arrive(ctx, a, q); err != nil {
+		return nil, toStatus(err)
+	}
+	leave, err := turn.enter(ctx)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	defer leave()
+	return ask(ctx, a, q, query)
+}
+
+// arrive waits for the height that a question wants at least.
+func arrive(ctx context.Context, a *app.App, q question) error {
 	if q.GetProve() {
-		return nil, status.Error(codes.Unimplemented, "this version serves no proofs: ask without prove, or use a newer node")
+		return status.Error(codes.Unimplemented, "this version serves no proofs: ask without prove, or use a newer node")
 	}
 	height, least := q.GetHeight(), q.GetMinHeight()
 	if height != 0 && height < least {
-		return nil, status.Errorf(codes.InvalidArgument, "height is %d and min_height is %d: ask for one of them", height, least)
+		return status.Errorf(codes.InvalidArgument, "height is %d and min_height is %d: ask for one of them", height, least)
 	}
-	if least > 0 {
-		wait, cancel := context.WithTimeout(ctx, maxHeightWait)
-		defer cancel()
-		if err := a.WaitHeight(wait, least); err != nil {
-			if ctx.Err() != nil {
-				return nil, toStatus(ctx.Err())
-			}
-			return nil, toStatus(&state.FutureError{Height: least, Latest: a.Height()})
+	if least == 0 {
+		return nil
+	}
+	wait, cancel := context.WithTimeout(ctx, maxHeightWait)
+	defer cancel()
+	if err := a.WaitHeight(wait, least); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
+		return &state.FutureError{Height: least, Latest: a.Height()}
 	}
-	view, err := a.View(height)
+	return nil
+}
+
+// ask puts a question to the view it asks for. A scan ends with the call.
+func ask[Q question, A any](ctx context.Context, a *app.App, q Q, query func(exec.View, Q) (*A, error)) (*A, error) {
+	view, err := a.View(q.GetHeight())
 	if err != nil {
 		return nil, toStatus(err)
 	}
@@ -58,13 +86,14 @@ func read[Q question, A any](ctx context.Context, a *app.App, q Q, query func(*s
 	if view.Height() == 0 {
 		return nil, toStatus(ErrNotReady)
 	}
-	answer, err := query(view, q)
+	answer, err := query(attendedView{view, ctx.Err}, q)
 	return answer, toStatus(err)
 }
 
 type accountsServer struct {
 	accountsv1.UnimplementedAccountsServiceServer
-	app *app.App
+	app      *app.App
+	listings *gate
 }
 
 func (s *accountsServer) GetOrg(ctx context.Context, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgResponse, error) {
@@ -72,7 +101,7 @@ func (s *accountsServer) GetOrg(ctx context.Context, q *accountsv1.GetOrgRequest
 }
 
 func (s *accountsServer) ListOrgs(ctx context.Context, q *accountsv1.ListOrgsRequest) (*accountsv1.ListOrgsResponse, error) {
-	return read(ctx, s.app, q, accounts.ListOrgs)
+	return scan(ctx, s.app, s.listings, q, accounts.ListOrgs)
 }
 
 func (s *accountsServer) GetAccount(ctx context.Context, q *accountsv1.GetAccountRequest) (*accountsv1.GetAccountResponse, error) {
@@ -80,12 +109,13 @@ func (s *accountsServer) GetAccount(ctx context.Context, q *accountsv1.GetAccoun
 }
 
 func (s *accountsServer) ListAccounts(ctx context.Context, q *accountsv1.ListAccountsRequest) (*accountsv1.ListAccountsResponse, error) {
-	return read(ctx, s.app, q, accounts.ListAccounts)
+	return scan(ctx, s.app, s.listings, q, accounts.ListAccounts)
 }
 
 type membershipServer struct {
 	membershipv1.UnimplementedMembershipServiceServer
-	app *app.App
+	app      *app.App
+	listings *gate
 }
 
 func (s *membershipServer) GetNode(ctx context.Context, q *membershipv1.GetNodeRequest) (*membershipv1.GetNodeResponse, error) {
@@ -93,7 +123,7 @@ func (s *membershipServer) GetNode(ctx context.Context, q *membershipv1.GetNodeR
 }
 
 func (s *membershipServer) ListNodes(ctx context.Context, q *membershipv1.ListNodesRequest) (*membershipv1.ListNodesResponse, error) {
-	return read(ctx, s.app, q, membership.ListNodes)
+	return scan(ctx, s.app, s.listings, q, membership.ListNodes)
 }
 
 type governanceServer struct {
@@ -107,7 +137,9 @@ func (s *governanceServer) GetCharter(ctx context.Context, q *governancev1.GetCh
 
 type assetsServer struct {
 	assetsv1.UnimplementedAssetsServiceServer
-	app *app.App
+	app      *app.App
+	listings *gate
+	checks   *gate
 }
 
 func (s *assetsServer) GetAsset(ctx context.Context, q *assetsv1.GetAssetRequest) (*assetsv1.GetAssetResponse, error) {
@@ -115,7 +147,7 @@ func (s *assetsServer) GetAsset(ctx context.Context, q *assetsv1.GetAssetRequest
 }
 
 func (s *assetsServer) ListAssets(ctx context.Context, q *assetsv1.ListAssetsRequest) (*assetsv1.ListAssetsResponse, error) {
-	return read(ctx, s.app, q, assets.ListAssets)
+	return scan(ctx, s.app, s.listings, q, assets.ListAssets)
 }
 
 func (s *assetsServer) GetBalance(ctx context.Context, q *assetsv1.GetBalanceRequest) (*assetsv1.GetBalanceResponse, error) {
@@ -123,7 +155,7 @@ func (s *assetsServer) GetBalance(ctx context.Context, q *assetsv1.GetBalanceReq
 }
 
 func (s *assetsServer) ListBalances(ctx context.Context, q *assetsv1.ListBalancesRequest) (*assetsv1.ListBalancesResponse, error) {
-	return read(ctx, s.app, q, assets.ListBalances)
+	return scan(ctx, s.app, s.listings, q, assets.ListBalances)
 }
 
 func (s *assetsServer) GetHold(ctx context.Context, q *assetsv1.GetHoldRequest) (*assetsv1.GetHoldResponse, error) {
@@ -131,16 +163,17 @@ func (s *assetsServer) GetHold(ctx context.Context, q *assetsv1.GetHoldRequest) 
 }
 
 func (s *assetsServer) ListHolds(ctx context.Context, q *assetsv1.ListHoldsRequest) (*assetsv1.ListHoldsResponse, error) {
-	return read(ctx, s.app, q, assets.ListHolds)
+	return scan(ctx, s.app, s.listings, q, assets.ListHolds)
 }
 
 func (s *assetsServer) CheckSupply(ctx context.Context, q *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
-	return read(ctx, s.app, q, assets.CheckSupply)
+	return scan(ctx, s.app, s.checks, q, assets.CheckSupply)
 }
 
 type recordsServer struct {
 	recordsv1.UnimplementedRecordsServiceServer
-	app *app.App
+	app      *app.App
+	listings *gate
 }
 
 func (s *recordsServer) GetCollection(ctx context.Context, q *recordsv1.GetCollectionRequest) (*recordsv1.GetCollectionResponse, error) {
@@ -152,9 +185,9 @@ func (s *recordsServer) GetRecord(ctx context.Context, q *recordsv1.GetRecordReq
 }
 
 func (s *recordsServer) ListRecords(ctx context.Context, q *recordsv1.ListRecordsRequest) (*recordsv1.ListRecordsResponse, error) {
-	return read(ctx, s.app, q, records.ListRecords)
+	return scan(ctx, s.app, s.listings, q, records.ListRecords)
 }
 
 func (s *recordsServer) GetHistory(ctx context.Context, q *recordsv1.GetHistoryRequest) (*recordsv1.GetHistoryResponse, error) {
-	return read(ctx, s.app, q, records.GetHistory)
+	return scan(ctx, s.app, s.listings, q, records.GetHistory)
 }

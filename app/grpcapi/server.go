@@ -28,8 +28,16 @@ import (
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 )
 
+// Bounds that all clients share; none takes more than a quarter of one.
 const (
-	maxWatchers    = 1000
+	maxWaiters  = 100_000
+	maxWatchers = 1000
+	// A page of a listing reads some megabytes at most; a check of the supply reads every holding.
+	listingsAtOnce, listingsInLine = 4, 1024
+	checksAtOnce, checksInLine     = 1, 8
+)
+
+const (
 	healthInterval = 200 * time.Millisecond
 	// stopGrace is how long calls under way may take when the node stops.
 	stopGrace = 2 * time.Second
@@ -82,10 +90,13 @@ type Config struct {
 	Listener net.Listener
 	// TLS secures them; nil for plain text, which is for loopback only.
 	TLS *tls.Config
-	// RatePerClient and Burst bound the calls and stream messages of one address. Defaults 20,000 a second and 40,000.
+	// RatePerClient and Burst bound the calls and stream messages of one client, which is an IPv4 address or the first 64
+	// bits of an IPv6 address. Defaults 20,000 a second and 40,000.
 	RatePerClient float64
 	Burst         int
-	// MaxStreams bounds the calls under way on one connection. Default 4,096.
+	// MaxConnections bounds the connections; one client has at most a quarter of them. Default 1,024.
+	MaxConnections int
+	// MaxStreams bounds the calls under way on one connection. Default 256.
 	MaxStreams uint32
 	// MaxMessage bounds a request in bytes. Default: the largest transaction a charter may allow, and its envelope.
 	MaxMessage int
@@ -110,8 +121,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxMessage == 0 {
 		cfg.MaxMessage = maxMessage
 	}
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = 1024
+	}
 	if cfg.MaxStreams == 0 {
-		cfg.MaxStreams = 4096
+		cfg.MaxStreams = 256
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -126,6 +140,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, health: health.NewServer()}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(cfg.MaxMessage), grpc.MaxSendMsgSize(maxAnswer), grpc.MaxConcurrentStreams(cfg.MaxStreams),
+		grpc.StaticStreamWindowSize(streamFlow), grpc.StaticConnWindowSize(connectionFlow),
+		grpc.InTapHandle(limit.header),
 		// A handler reads the state, which is closed once Run has returned.
 		grpc.WaitForHandlers(true),
 		grpc.ConnectionTimeout(10 * time.Second), grpc.MaxHeaderListSize(16 << 10),
@@ -146,17 +162,23 @@ const (
 	maxMessage = 4<<20 + 64<<10
 	// maxAnswer bounds an answer: a block with its outcomes.
 	maxAnswer = 64 << 20
+	// streamFlow bounds what a stream may send before its handler reads. Once it reads, the rest of one message comes too.
+	streamFlow = 1 << 20
+	// connectionFlow bounds what is on its way on one connection, not what has come and waits to be read.
+	connectionFlow = 8 << 20
 )
 
 func (s *Server) register() {
 	a := s.cfg.App
+	listings, checks := newGate(listingsAtOnce, listingsInLine), newGate(checksAtOnce, checksInLine)
 	ledgerv1.RegisterLedgerServiceServer(s.grpc, &ledgerServer{
-		app: a, engine: s.cfg.Engine, self: s.cfg.Self, now: s.cfg.Now, ready: s.Ready, watch: make(chan struct{}, maxWatchers),
+		app: a, engine: s.cfg.Engine, self: s.cfg.Self, now: s.cfg.Now, ready: s.Ready,
+		waiters: newShares(maxWaiters), watchers: newShares(maxWatchers),
 	})
-	accountsv1.RegisterAccountsServiceServer(s.grpc, &accountsServer{app: a})
-	assetsv1.RegisterAssetsServiceServer(s.grpc, &assetsServer{app: a})
-	recordsv1.RegisterRecordsServiceServer(s.grpc, &recordsServer{app: a})
-	membershipv1.RegisterMembershipServiceServer(s.grpc, &membershipServer{app: a})
+	accountsv1.RegisterAccountsServiceServer(s.grpc, &accountsServer{app: a, listings: listings})
+	assetsv1.RegisterAssetsServiceServer(s.grpc, &assetsServer{app: a, listings: listings, checks: checks})
+	recordsv1.RegisterRecordsServiceServer(s.grpc, &recordsServer{app: a, listings: listings})
+	membershipv1.RegisterMembershipServiceServer(s.grpc, &membershipServer{app: a, listings: listings})
 	governancev1.RegisterGovernanceServiceServer(s.grpc, &governanceServer{app: a})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
@@ -171,7 +193,8 @@ func (s *Server) Ready() bool { return s.cfg.App.Height() > 0 && s.cfg.Engine.St
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := s.grpc.Serve(s.cfg.Listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		listener := &limitedListener{s.cfg.Listener, newShares(s.cfg.MaxConnections)}
+		if err := s.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			return fmt.Errorf("serve gRPC on %s: %w", s.cfg.Listener.Addr(), err)
 		}
 		return nil

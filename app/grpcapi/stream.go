@@ -7,17 +7,24 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/status"
 
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 )
 
-// streamWindow bounds the transactions of one stream that have no answer yet. The sender feels it as back-pressure.
-const streamWindow = 1024
+// Bounds of the transactions of one stream that have no answer yet, and of the bytes of those that the pool has not
+// examined yet. The sender feels both as back-pressure.
+const (
+	streamWindow = 1024
+	streamBytes  = 8 << 20
+)
 
 // SubmitStream works on up to streamWindow transactions at a time and answers in the order they came.
 func (s *ledgerServer) SubmitStream(stream ledgerv1.LedgerService_SubmitStreamServer) error {
+	bytes := semaphore.NewWeighted(streamBytes)
 	group, ctx := errgroup.WithContext(stream.Context())
 	answers := make(chan chan *ledgerv1.SubmitStreamResponse, streamWindow)
 	group.Go(func() error {
@@ -36,8 +43,12 @@ func (s *ledgerServer) SubmitStream(stream ledgerv1.LedgerService_SubmitStreamSe
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+			size := min(int64(len(q.Tx)), streamBytes)
+			if err := bytes.Acquire(ctx, size); err != nil {
+				return err
+			}
 			group.Go(func() error {
-				answer <- s.submitOne(ctx, q)
+				answer <- s.submitOne(ctx, q, func() { bytes.Release(size) })
 				return nil
 			})
 		}
@@ -58,15 +69,20 @@ func (s *ledgerServer) SubmitStream(stream ledgerv1.LedgerService_SubmitStreamSe
 	return toStatus(group.Wait())
 }
 
-func (s *ledgerServer) submitOne(ctx context.Context, q *ledgerv1.SubmitStreamRequest) *ledgerv1.SubmitStreamResponse {
-	r, err := s.Submit(ctx, &ledgerv1.SubmitRequest{Tx: q.Tx, Wait: q.Wait})
+// submitOne submits one transaction of a stream, and calls examined when its bytes are needed no more.
+func (s *ledgerServer) submitOne(ctx context.Context, q *ledgerv1.SubmitStreamRequest, examined func()) *ledgerv1.SubmitStreamResponse {
+	t, err := s.app.Pool().Submit(ctx, q.Tx)
+	examined()
+	r, err := s.submitted(ctx, t, err, q.Wait)
 	if err == nil {
 		return &ledgerv1.SubmitStreamResponse{Id: r.Id, Status: r.Status, Outcome: r.Outcome}
 	}
-	answer := &ledgerv1.SubmitStreamResponse{RefusedMessage: status.Convert(err).Message()}
-	for _, detail := range status.Convert(err).Details() {
+	st := status.Convert(err)
+	answer := &ledgerv1.SubmitStreamResponse{RefusedMessage: st.Message(), RefusedReason: code.Code(st.Code()).String()}
+	for _, detail := range st.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:
+			answer.RefusedReason = d.Reason
 			answer.RefusedCode = uint32(ledgerv1.Code_value["CODE_"+d.Reason])
 		case *errdetails.RetryInfo:
 			answer.RetryAfterMs = uint32(d.RetryDelay.AsDuration() / time.Millisecond)

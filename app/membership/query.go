@@ -6,11 +6,10 @@ import (
 	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 	"github.com/althing-ledger/althing/proto/names"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
 )
 
 // GetNode answers one node: BAD_NAME, NOT_FOUND.
-func GetNode(view *state.View, q *membershipv1.GetNodeRequest) (*membershipv1.GetNodeResponse, error) {
+func GetNode(view exec.View, q *membershipv1.GetNodeRequest) (*membershipv1.GetNodeResponse, error) {
 	if err := names.Node(q.Name); err != nil {
 		return nil, tx.Reject(ledgerv1.Code_CODE_BAD_NAME, "%v", err)
 	}
@@ -25,7 +24,7 @@ func GetNode(view *state.View, q *membershipv1.GetNodeRequest) (*membershipv1.Ge
 }
 
 // ListNodes answers nodes in the order of their names: BAD_FIELD.
-func ListNodes(view *state.View, q *membershipv1.ListNodesRequest) (*membershipv1.ListNodesResponse, error) {
+func ListNodes(view exec.View, q *membershipv1.ListNodesRequest) (*membershipv1.ListNodesResponse, error) {
 	answer := &membershipv1.ListNodesResponse{Height: view.Height()}
 	var err error
 	answer.NextPage, err = exec.List(view, nodeRange(), q.Page, q.PageSize, func(_, value []byte) error {

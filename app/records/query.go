@@ -9,14 +9,13 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
 )
 
 // maxRead is how many bytes of versions one page reads: content is read even where the answer leaves it out.
 const maxRead = 8 << 20
 
 // GetCollection answers the policy in force: BAD_NAME, NOT_FOUND where the org does not exist.
-func GetCollection(view *state.View, q *recordsv1.GetCollectionRequest) (*recordsv1.GetCollectionResponse, error) {
+func GetCollection(view exec.View, q *recordsv1.GetCollectionRequest) (*recordsv1.GetCollectionResponse, error) {
 	if err := checkCollection(q.Collection); err != nil {
 		return nil, err
 	}
@@ -36,7 +35,7 @@ func GetCollection(view *state.View, q *recordsv1.GetCollectionRequest) (*record
 }
 
 // GetRecord answers one version of a record with its content: BAD_NAME, NOT_FOUND.
-func GetRecord(view *state.View, q *recordsv1.GetRecordRequest) (*recordsv1.GetRecordResponse, error) {
+func GetRecord(view exec.View, q *recordsv1.GetRecordRequest) (*recordsv1.GetRecordResponse, error) {
 	newest, err := requireHead(view, q.Record)
 	if err != nil {
 		return nil, err
@@ -59,7 +58,7 @@ func GetRecord(view *state.View, q *recordsv1.GetRecordRequest) (*recordsv1.GetR
 // ListRecords answers the newest version of each record of a collection by id: BAD_NAME, BAD_FIELD. Content on the ledger
 // is left out; a hash of content elsewhere is not. A page may hold fewer records than were asked for and have a next page
 // all the same.
-func ListRecords(view *state.View, q *recordsv1.ListRecordsRequest) (*recordsv1.ListRecordsResponse, error) {
+func ListRecords(view exec.View, q *recordsv1.ListRecordsRequest) (*recordsv1.ListRecordsResponse, error) {
 	if err := checkCollection(q.Collection); err != nil {
 		return nil, err
 	}
@@ -88,7 +87,7 @@ func ListRecords(view *state.View, q *recordsv1.ListRecordsRequest) (*recordsv1.
 
 // GetHistory answers the versions of a record, oldest first: BAD_NAME, NOT_FOUND, BAD_FIELD. Content is left out as by
 // [ListRecords], and pages end early as there.
-func GetHistory(view *state.View, q *recordsv1.GetHistoryRequest) (*recordsv1.GetHistoryResponse, error) {
+func GetHistory(view exec.View, q *recordsv1.GetHistoryRequest) (*recordsv1.GetHistoryResponse, error) {
 	if _, err := requireHead(view, q.Record); err != nil {
 		return nil, err
 	}
@@ -111,7 +110,7 @@ func GetHistory(view *state.View, q *recordsv1.GetHistoryRequest) (*recordsv1.Ge
 	return answer, nil
 }
 
-func requireHead(view *state.View, record string) (uint64, error) {
+func requireHead(view exec.View, record string) (uint64, error) {
 	if err := checkRecord(record); err != nil {
 		return 0, err
 	}
@@ -123,7 +122,7 @@ func requireHead(view *state.View, record string) (uint64, error) {
 }
 
 // requireVersion returns a version that the head says exists.
-func requireVersion(view *state.View, name string, version uint64) (*recordsv1.Record, error) {
+func requireVersion(view exec.View, name string, version uint64) (*recordsv1.Record, error) {
 	record, err := Read(view).Version(name, version)
 	if err == nil && record == nil {
 		err = fmt.Errorf("records: version %d of %s is missing at height %d", version, name, view.Height())

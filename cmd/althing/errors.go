@@ -137,6 +137,8 @@ func hintOf(cmd *cobra.Command, err error) string {
 		return "see `" + cmd.CommandPath() + " --help`"
 	case errors.Is(err, client.ErrWrongNetwork):
 		return "the node serves another network than the network file says: check --network and --node"
+	case errors.As(err, &undecided) && undecided.ExpiresAt.IsZero():
+		return "it may be on its way; with --expires-at the answer is sure to come"
 	case errors.As(err, &undecided):
 		return fmt.Sprintf("`althing tx wait %s --expires-at %s` waits on; sending the same transaction again is safe",
 			undecided.ID, undecided.ExpiresAt.UTC().Format(timeFormat))

@@ -109,7 +109,12 @@ func (n *nodeStatus) fill(answer client.NodeStatus, began time.Time) {
 }
 
 func (v networkStatus) text(out io.Writer) {
-	fmt.Fprintf(out, "network\t%s\nheight\t%d\napp hash\t%s\nblock time\t%s\n\n", v.ChainID, v.Height, v.AppHash, v.BlockTime)
+	fmt.Fprintf(out, "network\t%s\n", v.ChainID)
+	if v.Height == 0 {
+		fmt.Fprint(out, "height\tno block yet\n\n")
+	} else {
+		fmt.Fprintf(out, "height\t%d\napp hash\t%s\nblock time\t%s\n\n", v.Height, v.AppHash, v.BlockTime)
+	}
 	fmt.Fprintln(out, "NODE\tADDRESS\tSTATE\tHEIGHT\tPEERS\tPENDING\tCLOCK")
 	for _, n := range v.Nodes {
 		if !n.Reachable {

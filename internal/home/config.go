@@ -61,7 +61,7 @@ type GRPC struct {
 	Burst             int `toml:"burst"`
 	// MaxMessageBytes is the size of the largest request. Default 5 MiB.
 	MaxMessageBytes int `toml:"max_message_bytes"`
-	// MaxStreams is how many calls one connection may have open. Default 1,000.
+	// MaxStreams is how many calls one connection may have open. Default 256.
 	MaxStreams int `toml:"max_streams"`
 }
 
@@ -130,7 +130,7 @@ func Default(name, org string) Config {
 			RequestsPerSecond: 20_000,
 			Burst:             40_000,
 			MaxMessageBytes:   5 << 20,
-			MaxStreams:        1_000,
+			MaxStreams:        256,
 		},
 		Metrics: Metrics{Listen: "127.0.0.1:26660"},
 		State: State{

@@ -16,13 +16,13 @@ const blockOverhead = 1 << 20
 
 // consensusGenesis is the part of the genesis document that the engine needs. The hash of the whole document stands for the
 // rest, so that a database begun with another document is found out.
-func consensusGenesis(g app.Genesis, maxBlockBytes uint64) consensus.Genesis {
+func consensusGenesis(g app.Genesis) consensus.Genesis {
 	genesis := consensus.Genesis{
 		ChainID:       g.ChainID,
 		Time:          g.Time(),
 		AppState:      fmt.Appendf(nil, "%q", fmt.Sprintf("%x", g.Hash)),
 		FeatureLevel:  g.Doc.FeatureLevel,
-		MaxBlockBytes: int64(maxBlockBytes) + blockOverhead,
+		MaxBlockBytes: int64(g.Charter().MaxBlockBytes) + blockOverhead,
 	}
 	for _, n := range g.Doc.Nodes {
 		if len(n.ValidatorKey) > 0 {

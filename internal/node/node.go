@@ -89,7 +89,7 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 	profile.TimeoutCommit = time.Duration(machine.Charter().BlockIntervalMs) * time.Millisecond
 	orderer, err := consensus.New(consensus.Config{
 		Home:     string(h.Dir.Consensus()),
-		Genesis:  consensusGenesis(genesis, machine.Charter().MaxBlockBytes),
+		Genesis:  consensusGenesis(genesis),
 		App:      observe(machine, log, metrics),
 		Pool:     machine.Pool(),
 		Gossip:   gossip,

@@ -65,6 +65,7 @@ type Tx struct {
 	Payer      string   // the account charged
 	PayerOrg   string   // its organisation
 	Signers    []string // accounts whose authority the transaction needs, ascending
+	Parts      int      // messages and elements of repeated fields in it, see [MaxParts]
 }
 
 // Decode reads a transaction that was made for the given network. Errors are always a [*Rejection].
@@ -101,7 +102,8 @@ func Decode(chainID string, raw []byte, limits Limits) (*Tx, error) {
 		return nil, Reject(ledgerv1.Code_CODE_WRONG_CHAIN, "the transaction is for network %.60q, this is %s: sign it again for this one",
 			body.ChainId, chainID)
 	}
-	t := &Tx{Raw: raw, Hash: sha256.Sum256(raw), ID: IDOf(chainID, envelope.Body), Body: body, Signatures: envelope.Signatures}
+	t := &Tx{Raw: raw, Hash: sha256.Sum256(raw), ID: IDOf(chainID, envelope.Body), Body: body, Signatures: envelope.Signatures,
+		Parts: MaxParts - parts}
 	if err := t.checkBody(limits); err != nil {
 		return nil, err
 	}
@@ -137,27 +139,36 @@ func (t *Tx) checkBody(limits Limits) error {
 		if op.Kind == nil {
 			return Reject(ledgerv1.Code_CODE_UNKNOWN_OPERATION, "operation %d says nothing this version knows: choose a kind", i)
 		}
-		t.Signers = append(t.Signers, op.Account)
-		if put, ok := op.Kind.(*ledgerv1.Operation_RecordPut); ok && put.RecordPut.GetCosigner() != "" {
-			if _, err := names.Account(put.RecordPut.Cosigner); err != nil {
+		if cosigner := op.GetRecordPut().GetCosigner(); cosigner != "" {
+			if _, err := names.Account(cosigner); err != nil {
 				return Reject(ledgerv1.Code_CODE_BAD_NAME, "cosigner of operation %d: %v", i, err)
 			}
-			t.Signers = append(t.Signers, put.RecordPut.Cosigner)
 		}
 	}
-	t.Payer = body.Payer
-	if t.Payer == "" {
-		t.Payer = body.Operations[0].Account
-	}
+	t.Payer, t.Signers = Signers(body)
 	org, err := names.Account(t.Payer)
 	if err != nil {
 		return Reject(ledgerv1.Code_CODE_BAD_NAME, "payer: %v", err)
 	}
 	t.PayerOrg = org
-	t.Signers = append(t.Signers, t.Payer)
-	slices.Sort(t.Signers)
-	t.Signers = slices.Compact(t.Signers)
 	return nil
+}
+
+// Signers returns the account that is charged for a body, empty if it has neither a payer nor an operation, and all
+// accounts that have to sign it, ascending: who acts, who cosigns, who pays.
+func Signers(body *ledgerv1.Body) (payer string, accounts []string) {
+	if payer = body.Payer; payer == "" && len(body.Operations) > 0 {
+		payer = body.Operations[0].Account
+	}
+	accounts = append(make([]string, 0, len(body.Operations)+1), payer)
+	for _, op := range body.Operations {
+		accounts = append(accounts, op.Account)
+		if cosigner := op.GetRecordPut().GetCosigner(); cosigner != "" {
+			accounts = append(accounts, cosigner)
+		}
+	}
+	slices.Sort(accounts)
+	return payer, slices.Compact(accounts)
 }
 
 func (t *Tx) checkSigners(limits Limits) error {

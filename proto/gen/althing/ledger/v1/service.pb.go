@@ -89,7 +89,8 @@ type SubmitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An encoded Tx.
 	Tx []byte `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
-	// Answer only when the status is final. Otherwise the answer is that the transaction is pending.
+	// Answer only when the status is final. Otherwise, and when more calls wait than the node allows, the answer is that the
+	// transaction is pending: it is, and WaitTransaction or the same bytes again tell what became of it.
 	Wait          bool `protobuf:"varint,2,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -201,9 +202,10 @@ func (x *SubmitResponse) GetOutcome() *TxOutcome {
 }
 
 type SubmitStreamRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tx            []byte                 `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
-	Wait          bool                   `protobuf:"varint,2,opt,name=wait,proto3" json:"wait,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Tx    []byte                 `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
+	// As in SubmitRequest.
+	Wait          bool `protobuf:"varint,2,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,11 +259,16 @@ type SubmitStreamResponse struct {
 	Id      []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Status  TxStatus               `protobuf:"varint,2,opt,name=status,proto3,enum=althing.ledger.v1.TxStatus" json:"status,omitempty"`
 	Outcome *TxOutcome             `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// Where the transaction was refused: the Code's number and text.
-	RefusedCode    uint32 `protobuf:"varint,4,opt,name=refused_code,json=refusedCode,proto3" json:"refused_code,omitempty"`
+	// Where the transaction was refused for a Code: its number, else 0.
+	RefusedCode uint32 `protobuf:"varint,4,opt,name=refused_code,json=refusedCode,proto3" json:"refused_code,omitempty"`
+	// Where refused_reason is set: what is wrong and what to do, for people.
 	RefusedMessage string `protobuf:"bytes,5,opt,name=refused_message,json=refusedMessage,proto3" json:"refused_message,omitempty"`
 	// Where the node was full: when to send it again, in milliseconds.
-	RetryAfterMs  uint32 `protobuf:"varint,6,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	RetryAfterMs uint32 `protobuf:"varint,6,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	// Where the node does not tell what became of the transaction, why: the reason in the ErrorInfo that Submit would have
+	// answered with, such as a Code's name without CODE_, or FULL, else the name of its gRPC code, such as UNAVAILABLE. Empty
+	// where the status says it.
+	RefusedReason string `protobuf:"bytes,7,opt,name=refused_reason,json=refusedReason,proto3" json:"refused_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -338,10 +345,18 @@ func (x *SubmitStreamResponse) GetRetryAfterMs() uint32 {
 	return 0
 }
 
+func (x *SubmitStreamResponse) GetRefusedReason() string {
+	if x != nil {
+		return x.RefusedReason
+	}
+	return ""
+}
+
 type GetTransactionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The transaction's own expiry: past it, what is not in the index has expired.
+	// The transaction's exact expiry: past it, what is not in the index has expired. An earlier time than the transaction's
+	// own could make the answer EXPIRED while a block may still contain it. Without it, what is not known is UNKNOWN.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -453,8 +468,10 @@ func (x *GetTransactionResponse) GetHeight() uint64 {
 }
 
 type WaitTransactionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The transaction's exact expiry, as in GetTransactionRequest. Without it a transaction that was never submitted has no
+	// final status, and a call without a deadline ends after five minutes with DEADLINE_EXCEEDED: ask again.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -568,7 +585,7 @@ type GetBlockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 for the newest.
 	Height uint64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	// Leave the transactions' bytes and outcomes out.
+	// Leave the transactions' bytes and outcomes out. This makes the answer small, not the node's work.
 	HeaderOnly    bool `protobuf:"varint,2,opt,name=header_only,json=headerOnly,proto3" json:"header_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1068,7 +1085,7 @@ func (x *Peer) GetSince() *timestamppb.Timestamp {
 
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The first height wanted; 0 for the next block.
+	// The first height wanted, at most that of the next block, else OUT_OF_RANGE; 0 for the next block.
 	FromHeight    uint64 `protobuf:"varint,1,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1169,14 +1186,15 @@ const file_althing_ledger_v1_service_proto_rawDesc = "" +
 	"\aoutcome\x18\x03 \x01(\v2\x1c.althing.ledger.v1.TxOutcomeR\aoutcome\"9\n" +
 	"\x13SubmitStreamRequest\x12\x0e\n" +
 	"\x02tx\x18\x01 \x01(\fR\x02tx\x12\x12\n" +
-	"\x04wait\x18\x02 \x01(\bR\x04wait\"\x85\x02\n" +
+	"\x04wait\x18\x02 \x01(\bR\x04wait\"\xac\x02\n" +
 	"\x14SubmitStreamResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x123\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1b.althing.ledger.v1.TxStatusR\x06status\x126\n" +
 	"\aoutcome\x18\x03 \x01(\v2\x1c.althing.ledger.v1.TxOutcomeR\aoutcome\x12!\n" +
 	"\frefused_code\x18\x04 \x01(\rR\vrefusedCode\x12'\n" +
 	"\x0frefused_message\x18\x05 \x01(\tR\x0erefusedMessage\x12$\n" +
-	"\x0eretry_after_ms\x18\x06 \x01(\rR\fretryAfterMs\"b\n" +
+	"\x0eretry_after_ms\x18\x06 \x01(\rR\fretryAfterMs\x12%\n" +
+	"\x0erefused_reason\x18\a \x01(\tR\rrefusedReason\"b\n" +
 	"\x15GetTransactionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x129\n" +
 	"\n" +

@@ -1,0 +1,9 @@
+package exec
+
+// View is what a query reads: the state at one height. A view of the store implements it, and so does one that stops
+// scanning when nobody waits for the answer any more.
+type View interface {
+	Scanner
+	// Height returns the height of the view.
+	Height() uint64
+}
