@@ -142,6 +142,28 @@ func TestListedKeys(t *testing.T) {
 	}
 }
 
+// TestStarting asks nodes that have no block yet: the call waits for one, within its time.
+func TestStarting(t *testing.T) {
+	t.Parallel()
+	n := clienttest.Start(t, 2)
+	c := n.Dial(t, fast)
+	for _, node := range n.Nodes {
+		node.Set(clienttest.Faults{Starting: 2})
+	}
+	if _, err := c.Accounts().GetAccount(t.Context(), &accountsv1.GetAccountRequest{Name: "acme/admin"}); err != nil {
+		t.Errorf("after a while: %v", err)
+	}
+	for _, node := range n.Nodes {
+		node.Set(clienttest.Faults{Starting: 1 << 20})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	var unreachable *client.Unreachable
+	if _, err := c.Accounts().GetAccount(ctx, &accountsv1.GetAccountRequest{Name: "acme/admin"}); !errors.As(err, &unreachable) {
+		t.Errorf("for ever: %v", err)
+	}
+}
+
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	n := clienttest.Start(t, 3)

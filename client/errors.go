@@ -19,6 +19,9 @@ import (
 // errorDomain is the domain of the google.rpc.ErrorInfo that names a code of the ledger.
 const errorDomain = "althing"
 
+// reasonNotReady is what a node says while it is starting.
+const reasonNotReady = "NOT_READY"
+
 // ErrorKind identifies what went wrong. Kinds are constants: test for them with errors.Is. The numbers are stable; the
 // text of an error is free to change.
 type ErrorKind uint8
@@ -149,6 +152,18 @@ func (e *Unreachable) Unwrap() []error {
 		errs[i] = a.Err
 	}
 	return errs
+}
+
+// Starting reports whether a node said that it will answer soon: it has no block yet, or is going down and may come back.
+func (e *Unreachable) Starting() bool {
+	for _, a := range e.Attempts {
+		for _, detail := range status.Convert(a.Err).Details() {
+			if info, is := detail.(*errdetails.ErrorInfo); is && info.Domain == errorDomain && info.Reason == reasonNotReady {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // GRPCStatus returns UNAVAILABLE.

@@ -16,6 +16,9 @@ import (
 // without a trace, or stopped in the middle, costs a call little.
 const helloTimeout = 5 * time.Second
 
+// startingPause is how long to wait before nodes that are starting are asked again.
+const startingPause = 200 * time.Millisecond
+
 // pool sends each call to one node and moves on when that one cannot be reached. It is the connection that the generated
 // clients run over.
 type pool struct {
@@ -102,7 +105,12 @@ func (p *pool) Invoke(ctx context.Context, method string, args, reply any, opts 
 		defer cancel()
 	}
 	args = p.freshen(args)
-	err := p.try(ctx, func(ctx context.Context, n *node) error { return n.conn.Invoke(ctx, method, args, reply, opts...) })
+	call := func(ctx context.Context, n *node) error { return n.conn.Invoke(ctx, method, args, reply, opts...) }
+	err := p.try(ctx, call)
+	// A network that is only just starting is worth the wait; one that is not there is not.
+	for unreachable := new(Unreachable); errors.As(err, &unreachable) && unreachable.Starting() && new(pause).sleep(ctx, startingPause); {
+		err = p.try(ctx, call)
+	}
 	if err != nil {
 		return fromStatus(err)
 	}

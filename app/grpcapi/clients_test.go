@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/althing-ledger/althing/mempool"
@@ -66,7 +68,10 @@ func TestShares(t *testing.T) {
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	address := newWorld(t, mempool.Config{}).serve(func(c *Config) { c.MaxConnections = 4 })
-	conn := dial(t, address)
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	health := grpc_health_v1.NewHealthClient(conn)
 	if _, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 		t.Fatal(err)

@@ -1,9 +1,12 @@
 // Package grpcapi serves the ledger over gRPC: one service per module, the LedgerService, health and reflection. It
 // translates and never decides: what is true is up to the state machine, what may be sent is up to the pool.
 //
-// A [Server] is made by [New] and serves while [Server.Run] runs. Everything a stranger can make it hold is bounded: the
-// size of messages, the streams of a connection, the calls of a client per second, the transactions of a stream that
-// wait for their outcome, the watchers.
+// A [Server] is made by [New] and serves while [Server.Run] runs. Everything a stranger can make it hold is bounded:
+// connections and their streams, the size of messages, the calls of a client per second, the reads that scan, the calls
+// that wait, the watchers. Of what all clients share no client has more than a quarter. DESIGN.md has the numbers.
+//
+// clients.go tells clients apart and divides places among them; limits.go and listener.go keep them to their rate and
+// their connections; scan.go is the line in which expensive reads stand, and ends those nobody waits for.
 //
 // errors.go maps every kind of error to its gRPC code. A refused transaction carries a google.rpc.ErrorInfo of the domain
 // `althing` whose reason is the name of its code; RESOURCE_EXHAUSTED carries a google.rpc.RetryInfo.

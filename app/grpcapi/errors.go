@@ -25,6 +25,9 @@ const domain = "althing"
 // lineRetry is when to come back to a node on which too many calls wait.
 const lineRetry = time.Second
 
+// readyRetry is when to ask a node again that is only just starting.
+const readyRetry = 200 * time.Millisecond
+
 // An ErrorKind says why an [Engine] cannot give a block.
 type ErrorKind string
 
@@ -67,7 +70,9 @@ func toStatus(err error) error {
 		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", nil)
 	case errors.Is(err, state.ErrFuture), errors.Is(err, ErrBlockFuture):
 		return detailed(codes.OutOfRange, err.Error(), "FUTURE", nil)
-	case errors.Is(err, ErrNotReady), errors.Is(err, mempool.ErrClosed), errors.Is(err, state.ErrClosed):
+	case errors.Is(err, ErrNotReady):
+		return detailed(codes.Unavailable, err.Error(), "NOT_READY", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(readyRetry)})
+	case errors.Is(err, mempool.ErrClosed), errors.Is(err, state.ErrClosed):
 		return status.Error(codes.Unavailable, err.Error())
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, err.Error())

@@ -46,6 +46,9 @@ func TestRefusedAtTheHeader(t *testing.T) {
 	if err := stream.SendMsg(&ledgerv1.SubmitRequest{}); err != nil {
 		t.Fatal(err)
 	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
 	check("with a long deadline", stream.RecvMsg(new(ledgerv1.SubmitResponse)))
 	watch, err := ledgerv1.NewLedgerServiceClient(conn).Watch(long, &ledgerv1.WatchRequest{})
 	if err != nil {

@@ -28,6 +28,8 @@ import (
 type Faults struct {
 	// Unavailable answers every call with UNAVAILABLE.
 	Unavailable bool
+	// Starting answers this many calls, besides those for the status, as a node does that has no block yet.
+	Starting int
 	// Silent answers no call until the caller gives up, and lets streams stand still.
 	Silent bool
 	// SilentSubmits applies this many submissions and then does not answer until the caller gives up.
@@ -157,7 +159,15 @@ func (n *Node) arrive(ctx context.Context, method string) error {
 	n.mu.Lock()
 	n.calls[method]++
 	f := n.faults
+	if f.Starting > 0 && method != ledgerv1.LedgerService_GetStatus_FullMethodName {
+		n.faults.Starting--
+	} else {
+		f.Starting = 0
+	}
 	n.mu.Unlock()
+	if f.Starting > 0 {
+		return notReady()
+	}
 	if f.Silent {
 		<-ctx.Done()
 		return status.FromContextError(ctx.Err()).Err()
@@ -225,4 +235,12 @@ func detailed(code codes.Code, text string, detail protoadapt.MessageV1) error {
 
 func full(after time.Duration) error {
 	return detailed(codes.ResourceExhausted, "the mempool is full", &errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
+}
+
+func notReady() error {
+	st, err := status.New(codes.Unavailable, "the node is not ready").WithDetails(&errdetails.ErrorInfo{Domain: "althing", Reason: "NOT_READY"})
+	if err != nil {
+		return err
+	}
+	return st.Err()
 }

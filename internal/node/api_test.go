@@ -268,6 +268,36 @@ func TestWatch(t *testing.T) {
 	follow(4)
 }
 
+// TestWatchers watches more often than one client may, and ahead of the ledger.
+func TestWatchers(t *testing.T) {
+	t.Parallel()
+	_, m := single(t, nil)
+	ahead, err := m.ledger().Watch(t.Context(), &ledgerv1.WatchRequest{FromHeight: 1 << 40})
+	if err == nil {
+		_, err = ahead.Recv()
+	}
+	if status.Code(err) != codes.OutOfRange || reasonOf(err) != "FUTURE" {
+		t.Errorf("ahead of the ledger: %v", err)
+	}
+	// A quarter of a thousand; each has a block before the next one comes.
+	const share = 250
+	for i := range share + 1 {
+		stream, err := m.ledger().Watch(t.Context(), &ledgerv1.WatchRequest{FromHeight: 1})
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		switch {
+		case i < share && err != nil:
+			t.Fatalf("watcher %d: %v", i, err)
+		case i == share && (status.Code(err) != codes.ResourceExhausted || reasonOf(err) != "FULL"):
+			t.Errorf("watcher %d: %v", i, err)
+		}
+	}
+	if m.status(t).Height == 0 {
+		t.Error("the others are not served")
+	}
+}
+
 // TestStream submits many transactions on one stream, good and bad, and gets the answers in their order.
 func TestStream(t *testing.T) {
 	t.Parallel()
@@ -298,7 +328,7 @@ func TestStream(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%10 == 9 {
-			if res.RefusedCode != uint32(ledgerv1.Code_CODE_MALFORMED) || res.RefusedMessage == "" {
+			if res.RefusedCode != uint32(ledgerv1.Code_CODE_MALFORMED) || res.RefusedReason != "MALFORMED" || res.RefusedMessage == "" {
 				t.Errorf("answer %d: %v", i, res)
 			}
 		} else if !bytes.Equal(res.Id, ids[i][:]) || res.Status != ledgerv1.TxStatus_TX_STATUS_COMMITTED {
