@@ -342,7 +342,7 @@ func (x *EventList) GetEvents() []*Event {
 // TxResult is what the block's header commits to: it stands, encoded, in the `data` of CometBFT's result.
 type TxResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 32 bytes; empty when the bytes were no transaction.
+	// 32 bytes; empty when the bytes by themselves were refused, whatever the state: then the code is all there is to say.
 	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Tagged hash `althing/events/v1` of the encoded EventList; empty unless the code is CODE_OK.
 	EventsHash    []byte `protobuf:"bytes,2,opt,name=events_hash,json=eventsHash,proto3" json:"events_hash,omitempty"`
