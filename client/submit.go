@@ -127,8 +127,7 @@ func (c *Client) SubmitAndWait(ctx context.Context, raw []byte) (*Result, error)
 		switch {
 		case err == nil && result.Final():
 			return result, nil
-		case err == nil:
-			wait.reset()
+		case err == nil: // pending, and the node has no room for another one who waits
 		case errors.As(err, &refused):
 			earlier := handed > 1
 			if refused.Code == ledgerv1.Code_CODE_DUPLICATE || (earlier && !refusedEverywhere(refused.Code)) {
