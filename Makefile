@@ -27,7 +27,7 @@ build: ## build the static binary bin/althing
 
 .PHONY: demo
 demo: build ## start a network of four validators in DIR (.demo) and commit transactions on it
-	@examples/demo.sh "$(DIR)"
+	bin/althing testnet up --demo --detach --validators 4 --dir "$(DIR)"
 
 .PHONY: demo-down
 demo-down: ## stop what `make demo` started, and remove it
