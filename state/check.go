@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -53,8 +54,9 @@ type Progress struct{ Done, Total uint64 }
 // Check examines the directory of a stopped node without changing it. It
 // recomputes the hash of every node of the newest tree from the leaves to the
 // root, compares them with what is stored and the root with what was
-// committed, and compares the flat view with the leaves in both directions.
-// Discrepancies are in the report; an error means that the check could not be
+// committed, compares the flat view with the leaves in both directions, and
+// reads everything else in the database, whose blocks carry checksums.
+// Discrepancies and damage are in the report; an error means that the check could not be
 // made (ErrLocked, ErrForeign, ErrNewer, ErrAbsent, I/O, ctx). Memory is
 // bounded by the depth of the tree. progress may be nil.
 func Check(ctx context.Context, cfg Config, progress func(Progress)) (report Report, err error) {
@@ -68,14 +70,18 @@ func Check(ctx context.Context, cfg Config, progress func(Progress)) (report Rep
 			err = errors.Join(err, cerr)
 		}
 	}()
-	if err := s.openDatabase(); err != nil {
-		return Report{}, fmt.Errorf("check state: %w", err)
-	}
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	c := &checker{ctx: ctx.Err, db: s.db, progress: progress}
-	if err := c.run(); err != nil {
+	c := &checker{ctx: ctx.Err, progress: progress}
+	if err = s.openDatabase(); err == nil {
+		c.db = s.db
+		err = c.run()
+	}
+	if c.damaged(err) {
+		err = nil
+	}
+	if err != nil {
 		return c.report, fmt.Errorf("check state: %w", err)
 	}
 	return c.report, nil
@@ -100,7 +106,20 @@ func (c *checker) problem(key []byte, format string, args ...any) {
 	}
 }
 
+// damaged reports damage of the files as the discrepancy that it is.
+func (c *checker) damaged(err error) bool {
+	if err == nil || !pebble.IsCorruptionError(err) {
+		return false
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	c.problem(nil, "the files are damaged: %s", first)
+	return true
+}
+
 func (c *checker) run() error {
+	if err := c.everything(); err != nil && !c.damaged(err) {
+		return err
+	}
 	head, oldest, err := readHeights(c.db)
 	if errors.Is(err, ErrCorrupt) {
 		c.problem(nil, "%v", err)
@@ -123,6 +142,28 @@ func (c *checker) run() error {
 		return errors.Join(err, c.flat.Close())
 	}
 	return errors.Join(c.flat.Error(), c.flat.Close())
+}
+
+// everything reads each key and value once, whatever they mean: a block with
+// another checksum than when it was written is found, also where only the
+// engine's stores or past heights would stumble over it.
+func (c *checker) everything() error {
+	iter, err := c.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for valid := iter.First(); valid; valid = iter.Next() {
+		if _, err := iter.ValueAndErr(); err != nil {
+			return errors.Join(err, iter.Close())
+		}
+		if n++; n%progressEvery == 0 {
+			if err := c.ctx(); err != nil {
+				return errors.Join(err, iter.Close())
+			}
+		}
+	}
+	return errors.Join(iter.Error(), iter.Close())
 }
 
 // records checks that there is one for each height that can be read.

@@ -56,7 +56,7 @@ The exit code is 0 when everything fits together and 1 when it does not.`,
 				return err
 			}
 			if !d.OK {
-				return hint(fmt.Errorf("%d problems in %s", len(d.Problems), dir),
+				return hint(fmt.Errorf("problems found in %s: %d", dir, len(d.Problems)),
 					"do not start the node on this directory: keep a copy, and let it catch up from the others in a new one")
 			}
 			return nil

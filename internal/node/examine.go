@@ -48,11 +48,14 @@ func Examine(ctx context.Context, h *home.Home, progress func(state.Progress)) (
 	if more := report.State.ProblemsTotal - uint64(len(report.State.Problems)); more > 0 {
 		report.Problems = append(report.Problems, fmt.Sprintf("and %d more discrepancies of the state", more))
 	}
-	found, err := examineApp(ctx, genesis, cfg)
-	if err != nil {
-		return Report{}, err
+	if report.OK() {
+		// What is damaged below would only be stumbled over again above.
+		found, err := examineApp(ctx, genesis, cfg)
+		if err != nil {
+			return Report{}, err
+		}
+		report.Problems = found
 	}
-	report.Problems = append(report.Problems, found...)
 	return report, report.examineSigner(h)
 }
 
