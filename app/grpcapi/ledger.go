@@ -23,6 +23,8 @@ type ledgerServer struct {
 	self   Self
 	now    func() time.Time
 	ready  func() bool
+	// committed hears how long a transaction took.
+	committed func(took time.Duration)
 
 	waiters  *shares
 	watchers *shares
@@ -32,8 +34,13 @@ type ledgerServer struct {
 const maxWait = 5 * time.Minute
 
 func (s *ledgerServer) Submit(ctx context.Context, q *ledgerv1.SubmitRequest) (*ledgerv1.SubmitResponse, error) {
+	begin := time.Now()
 	t, err := s.app.Pool().Submit(ctx, q.Tx)
-	return s.submitted(ctx, t, err, q.Wait)
+	answer, refusal := s.submitted(ctx, t, err, q.Wait)
+	if err == nil && answer.GetOutcome() != nil {
+		s.committed(time.Since(begin))
+	}
+	return answer, refusal
 }
 
 // submitted answers a call whose transaction the pool has taken or refused.

@@ -104,6 +104,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+	// Called hears of every call that has ended: its full method, its code, how long it took. May be nil.
+	Called func(method string, code codes.Code, took time.Duration)
+	// Committed hears how long transactions took from their arrival here until their outcome was known. May be nil.
+	Committed func(took time.Duration)
 }
 
 // Server serves one node's API.
@@ -132,6 +136,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Called == nil {
+		cfg.Called = func(string, codes.Code, time.Duration) {}
+	}
+	if cfg.Committed == nil {
+		cfg.Committed = func(time.Duration) {}
 	}
 	limit, err := newLimiter(cfg.RatePerClient, cfg.Burst)
 	if err != nil {
@@ -172,7 +182,7 @@ func (s *Server) register() {
 	a := s.cfg.App
 	listings, checks := newGate(listingsAtOnce, listingsInLine), newGate(checksAtOnce, checksInLine)
 	ledgerv1.RegisterLedgerServiceServer(s.grpc, &ledgerServer{
-		app: a, engine: s.cfg.Engine, self: s.cfg.Self, now: s.cfg.Now, ready: s.Ready,
+		app: a, engine: s.cfg.Engine, self: s.cfg.Self, now: s.cfg.Now, ready: s.Ready, committed: s.cfg.Committed,
 		waiters: newShares(maxWaiters), watchers: newShares(maxWatchers),
 	})
 	accountsv1.RegisterAccountsServiceServer(s.grpc, &accountsServer{app: a, listings: listings})
@@ -227,20 +237,23 @@ func (s *Server) tellHealth(ctx context.Context) {
 	}
 }
 
-// reportUnary logs the failures that the node is to blame for.
+// reportUnary measures calls, and logs the failures that the node is to blame for.
 func (s *Server) reportUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	begin := time.Now()
 	answer, err := handler(ctx, req)
-	s.report(info.FullMethod, err)
+	s.report(info.FullMethod, err, time.Since(begin))
 	return answer, err
 }
 
 func (s *Server) reportStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	begin := time.Now()
 	err := handler(srv, stream)
-	s.report(info.FullMethod, err)
+	s.report(info.FullMethod, err, time.Since(begin))
 	return err
 }
 
-func (s *Server) report(method string, err error) {
+func (s *Server) report(method string, err error, took time.Duration) {
+	s.cfg.Called(method, status.Code(err), took)
 	if status.Code(err) == codes.Internal {
 		s.cfg.Logger.Error("a call failed", "method", method, "error", err)
 	}

@@ -150,7 +150,8 @@ func (w *world) create(asset string) (raw []byte, id tx.ID, expiresAt time.Time)
 func (w *world) ledger(waiters int) *ledgerServer {
 	return &ledgerServer{
 		app: w.app, engine: noBlocks{}, now: func() time.Time { return blockTime(1) }, ready: func() bool { return true },
-		waiters: newShares(waiters), watchers: newShares(8),
+		committed: func(time.Duration) {},
+		waiters:   newShares(waiters), watchers: newShares(8),
 	}
 }
 

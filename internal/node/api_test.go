@@ -382,7 +382,8 @@ func TestHealthReflectionMetrics(t *testing.T) {
 	}
 	for _, name := range []string{
 		"althing_block_height ", `althing_transactions_total{result="applied"} 1`, "althing_peers 0", "althing_ready 1",
-		"althing_mempool_transactions 0", "althing_database_disk_bytes ", "althing_consensus_call_duration_seconds_bucket",
+		"althing_mempool_transactions 0", "althing_database_disk_bytes ", "althing_transaction_commit_duration_seconds_count 1",
+		`althing_grpc_call_duration_seconds_count{code="OK",method="althing.ledger.v1.LedgerService/Submit"} 1`, "althing_consensus_call_duration_seconds_bucket",
 	} {
 		if !strings.Contains(string(page), name) {
 			t.Errorf("the metrics have no %q", name)

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc/codes"
 
 	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/app/grpcapi"
@@ -131,6 +133,35 @@ func (f *figures) state(s sink) {
 	s.total("database_written_bytes_total", "Bytes written by flushes and compactions.", m.WrittenBytes)
 	s.gauge("database_read_amplification", "Files that one read may have to look at.", float64(m.ReadAmplification))
 }
+
+// latencies are what clients of this node experience.
+type latencies struct {
+	calls   *prometheus.HistogramVec
+	commits prometheus.Histogram
+}
+
+func newLatencies(registry prometheus.Registerer) *latencies {
+	l := &latencies{
+		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "althing_grpc_call_duration_seconds",
+			Help:    "Time that calls took, waits included.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 14),
+		}, []string{"method", "code"}),
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "althing_transaction_commit_duration_seconds",
+			Help:    "Time from the arrival of a transaction in a waiting call to its outcome in a committed block.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 1.6, 18),
+		}),
+	}
+	registry.MustRegister(l.calls, l.commits)
+	return l
+}
+
+func (l *latencies) called(method string, code codes.Code, took time.Duration) {
+	l.calls.WithLabelValues(strings.TrimPrefix(method, "/"), code.String()).Observe(took.Seconds())
+}
+
+func (l *latencies) committed(took time.Duration) { l.commits.Observe(took.Seconds()) }
 
 // metricsPage serves what Prometheus reads, and /ready for whoever asks over HTTP. The zero page serves nothing.
 type metricsPage struct {

@@ -106,6 +106,7 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 		return err
 	}
 
+	latencies := newLatencies(metrics)
 	tls, err := h.TLS()
 	if err != nil {
 		return err
@@ -128,6 +129,8 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 		MaxStreams:    uint32(h.Config.GRPC.MaxStreams),
 		Logger:        log.With("part", "grpc"),
 		Now:           options.Now,
+		Called:        latencies.called,
+		Committed:     latencies.committed,
 	})
 	if err != nil {
 		return err
