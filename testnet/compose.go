@@ -40,6 +40,9 @@ func Compose(dir string, o ComposeOptions) (network *Network, err error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("compose network: %w", err)
 	}
+	if err := checkDirectory(dir); err != nil {
+		return nil, err
+	}
 	image, err := readBinary(o.Binary)
 	if err != nil {
 		return nil, fmt.Errorf("compose network: %w", err)

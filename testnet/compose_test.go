@@ -42,6 +42,11 @@ func TestComposeFile(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("the compose file is not that of %s; run with -rewrite and look at the difference:\n%s", golden, got)
 	}
+	for _, s := range c.Services {
+		if at := publishedMetrics(got)[s.Name]; at != s.Metrics {
+			t.Errorf("the metrics of %s are found at %q, want %q", s.Name, at, s.Metrics)
+		}
+	}
 }
 
 // program returns the smallest ELF file with one segment of the given type.

@@ -154,9 +154,6 @@ func TestLifeOfANetwork(t *testing.T) {
 	if err := n.Stop(t.Context(), "globex-1"); !errors.Is(err, testnet.ErrNotRunning) {
 		t.Errorf("stopping what does not run: %v, want ErrNotRunning", err)
 	}
-	if err := n.Up(t.Context()); !errors.Is(err, testnet.ErrRunning) || !strings.Contains(err.Error(), "acme-1") {
-		t.Errorf("up beside three nodes: %v, want ErrRunning with their names", err)
-	}
 	if step, err := n.Demo(t.Context()); err == nil || len(step.Steps) != 3 {
 		t.Errorf("three of four: %+v, %v; want all transactions and one node that does not answer", step, err)
 	}
@@ -166,7 +163,11 @@ func TestLifeOfANetwork(t *testing.T) {
 	if err := n.Start(t.Context(), "globex-1"); !errors.Is(err, testnet.ErrRunning) {
 		t.Errorf("starting what runs: %v, want ErrRunning", err)
 	}
-	if err := n.Restart(t.Context(), "acme-1"); err != nil {
+	// Starting the network starts what is missing of it.
+	if err := n.Kill(t.Context(), "acme-1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	height, hash := agree(t, n)
@@ -301,7 +302,7 @@ func TestCommandLineDetached(t *testing.T) {
 		Nodes []testnet.NodeStatus
 	}
 	althing(t, &status, "testnet", "status", "--dir", dir, "--output", "json")
-	if len(status.Nodes) != 2 || !status.Nodes[0].Ready {
+	if len(status.Nodes) != 2 || !status.Nodes[0].Ready || status.Nodes[0].Metrics == "" {
 		t.Errorf("%+v", status)
 	}
 	var node testnet.NodeStatus
@@ -309,6 +310,21 @@ func TestCommandLineDetached(t *testing.T) {
 	if !node.Running || node.PID == up.Nodes[0].PID {
 		t.Errorf("%+v, was %+v", node, up.Nodes[0])
 	}
+	if !node.Ready {
+		t.Errorf("restarted, but not ready: %+v", node)
+	}
+	for range 2 { // what does not run is stopped already
+		althing(t, &node, "testnet", "node", "stop", "acme-1", "--dir", dir, "--output", "json")
+		if node.Running {
+			t.Errorf("stopped, but %+v", node)
+		}
+	}
+	althing(t, &node, "testnet", "node", "stop", "globex-1", "--dir", dir, "--output", "json")
+	althing(t, &node, "testnet", "node", "start", "globex-1", "--dir", dir, "--output", "json")
+	if !node.Running || node.Ready {
+		t.Errorf("one of two: %+v, want it to run and not to be ready", node)
+	}
+	althing(t, &up, "testnet", "up", "--dir", dir, "--detach", "--output", "json")
 	var down struct{ Stopped int }
 	althing(t, &down, "testnet", "down", "--dir", dir, "--output", "json")
 	if down.Stopped != 2 {
@@ -388,8 +404,10 @@ func TestCommandLineUsage(t *testing.T) {
 	}
 	none := filepath.Join(t.TempDir(), "none")
 	for says, args := range map[string][]string{
-		"17 validators, want 1 to 16":      {"up", "--validators", "17", "--dir", none},
-		"--validators 0, want 1 to 16":     {"up", "--validators", "0", "--dir", none},
+		"--validators 17, want 1 to 16":    {"up", "--validators", "17", "--dir", none},
+		"--validators 0, want 1 to 16":     {"compose", "--validators", "0", "--dir", none},
+		"--validators -1, want 1 to 16":    {"up", "--validators", "-1", "--dir", none},
+		"x is not a directory":             {"up", "--dir", filepath.Join(taken, "x")},
 		"the directory exists":             {"up", "--dir", taken},
 		"not the directory of a local net": {"down", "--dir", none},
 		"is no program for Linux":          {"compose", "--dir", none, "--binary", filepath.Join(taken, "x")},

@@ -18,6 +18,8 @@ const (
 	ErrExists = ErrorKind("the directory exists and is not empty")
 	// ErrNotNetwork is returned by Open for a directory that New did not make.
 	ErrNotNetwork = ErrorKind("not the directory of a local network")
+	// ErrNotDirectory is returned when something other than a directory has the name of one.
+	ErrNotDirectory = ErrorKind("not a directory")
 	// ErrContainers is returned for what only networks of processes can do.
 	ErrContainers = ErrorKind("the network runs in containers")
 	// ErrUnknownNode is returned when the network has no node of the name.
@@ -32,6 +34,8 @@ const (
 	ErrPortInUse = ErrorKind("port in use")
 	// ErrNotReady is the kind of a [StartError].
 	ErrNotReady = ErrorKind("the network did not become ready")
+	// ErrLeftRunning is returned beside the error of a start that failed, when what it started could not be stopped again.
+	ErrLeftRunning = ErrorKind("what was started still runs")
 	// ErrImage is returned when no container image can be made of a binary.
 	ErrImage = ErrorKind("not a binary for a container without an operating system")
 )

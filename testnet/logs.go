@@ -3,6 +3,7 @@ package testnet
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,14 @@ type LogOptions struct {
 	Lines int
 	// Follow shows new lines as they come, until the context ends.
 	Follow bool
+	// JSON writes every line as an object with the node's name and the line.
+	JSON bool
+}
+
+// logLine is a line as [LogOptions.JSON] has it written.
+type logLine struct {
+	Node string `json:"node"`
+	Line string `json:"line"`
 }
 
 // Logs writes the nodes' logs, each line behind its node's name when there are several. The error is [ErrUnknownNode] or
@@ -52,7 +61,9 @@ func (n *Network) Logs(ctx context.Context, w io.Writer, o LogOptions) error {
 	var tails []*tail
 	for _, node := range nodes {
 		t := &tail{path: home.Dir(node.Home).Log()}
-		if len(nodes) > 1 {
+		if o.JSON {
+			t.json = node.Name
+		} else if len(nodes) > 1 {
 			t.prefix = fmt.Appendf(nil, "%-*s | ", width, node.Name)
 		}
 		if err := t.last(w, o.Lines); err != nil {
@@ -86,7 +97,8 @@ func follow(ctx context.Context, w io.Writer, tails []*tail) error {
 // tail is a log of which everything before offset has been shown.
 type tail struct {
 	path   string
-	prefix []byte
+	prefix []byte // before each line
+	json   string // the node's name, where lines are written as objects
 	offset int64
 }
 
@@ -131,6 +143,9 @@ func (t *tail) more(w io.Writer) error {
 }
 
 func (t *tail) write(w io.Writer, content []byte) error {
+	if t.json != "" {
+		return t.writeJSON(w, content)
+	}
 	if len(t.prefix) == 0 {
 		_, err := w.Write(content)
 		return err
@@ -140,6 +155,19 @@ func (t *tail) write(w io.Writer, content []byte) error {
 		out = append(append(out, t.prefix...), line...)
 	}
 	_, err := w.Write(out)
+	return err
+}
+
+func (t *tail) writeJSON(w io.Writer, content []byte) error {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	for line := range bytes.Lines(content) {
+		if err := encoder.Encode(logLine{t.json, string(bytes.TrimRight(line, "\r\n"))}); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(out.Bytes())
 	return err
 }
 

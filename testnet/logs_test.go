@@ -52,9 +52,11 @@ func TestLastLinesOfLogs(t *testing.T) {
 		o    LogOptions
 		want string
 	}{
-		"two":        {LogOptions{Lines: 2}, "acme-1   | two\nacme-1   | three\n"},
-		"none":       {LogOptions{}, ""},
-		"all":        {LogOptions{Lines: 100, Node: "acme-1"}, "one\ntwo\nthree\n"},
+		"two":  {LogOptions{Lines: 2}, "acme-1   | two\nacme-1   | three\n"},
+		"none": {LogOptions{}, ""},
+		"all":  {LogOptions{Lines: 100, Node: "acme-1"}, "one\ntwo\nthree\n"},
+		"json": {LogOptions{Lines: 2, JSON: true}, `{"node":"acme-1","line":"two"}` + "\n" +
+			`{"node":"acme-1","line":"three"}` + "\n"},
 		"empty node": {LogOptions{Lines: 100, Node: "globex-1"}, ""},
 	} {
 		var out strings.Builder

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/althing-ledger/althing/client"
@@ -40,11 +41,14 @@ type Network struct {
 }
 
 // New makes the directory of a network of processes, completely or not at all, and starts nothing. The error is
-// [ErrOptions], [ErrExists] if there is something at dir other than an empty directory, or [ErrPortInUse].
+// [ErrOptions], [ErrNotDirectory], [ErrExists] if dir is a directory and not empty, or [ErrPortInUse].
 func New(dir string, o Options) (network *Network, err error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("new network: %w", err)
+	}
+	if err := checkDirectory(dir); err != nil {
+		return nil, err
 	}
 	free, err := reserve(3 * o.Validators)
 	if err != nil {
@@ -96,8 +100,21 @@ func (p *plan) write(dir string) error {
 	return client.SaveNetwork(filepath.Join(dir, client.NetworkFileName), p.network())
 }
 
-// Open finds a network that New or Compose made. The error is [ErrNotNetwork] if there is none at dir.
+// checkDirectory refuses a name that something other than a directory has.
+func checkDirectory(dir string) error {
+	info, err := os.Stat(dir)
+	if (err == nil && !info.IsDir()) || errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("%s is %w", dir, ErrNotDirectory)
+	}
+	return nil
+}
+
+// Open finds a network that New or Compose made. The error is [ErrNotNetwork] if there is none at dir, or
+// [ErrNotDirectory].
 func Open(dir string) (*Network, error) {
+	if err := checkDirectory(dir); err != nil {
+		return nil, err
+	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open network: %w", err)

@@ -38,11 +38,14 @@ func othersConnected(status *ledgerv1.GetStatusResponse, running []string, total
 			return fmt.Sprintf("is %s and not connected to %s", status.Phase, name)
 		}
 	}
-	if 3*len(running) <= 2*total {
+	if !Suffices(len(running), total) {
 		return "" // nobody can be ready while a third is missing
 	}
 	return readyItself(status)
 }
+
+// Suffices says whether a network of total validators goes on with so many of them: more than two thirds.
+func Suffices(running, total int) bool { return 3*running > 2*total }
 
 func readyItself(status *ledgerv1.GetStatusResponse) string {
 	if !status.Ready {
@@ -51,14 +54,11 @@ func readyItself(status *ledgerv1.GetStatusResponse) string {
 	return ""
 }
 
-// awaitReady waits until the condition holds for every started node. The error is a [*StartError] when one ends first or
-// the time is over.
-func (n *Network) awaitReady(ctx context.Context, started []*process, holds condition) (err error) {
+// awaitReady waits until the condition holds for every one of the nodes. The error is a [*StartError] when one of those
+// started ends first or the time is over.
+func (n *Network) awaitReady(ctx context.Context, nodes []client.Node, started []*process, holds condition) (err error) {
 	asked := *n.File
-	asked.Nodes = nil
-	for _, p := range started {
-		asked.Nodes = append(asked.Nodes, p.node)
-	}
+	asked.Nodes = nodes
 	c, err := client.Dial(&asked, client.Config{AttemptTimeout: time.Second})
 	if err != nil {
 		return err

@@ -46,7 +46,13 @@ func openOrNew(dir string, o Options) (n *Network, made bool, err error) {
 	n, err = Open(dir)
 	if errors.Is(err, ErrNotNetwork) {
 		n, err = New(dir, o)
-		return n, true, err
+		if !errors.Is(err, ErrExists) {
+			return n, true, err
+		}
+		taken := err
+		if n, err = Open(dir); errors.Is(err, ErrNotNetwork) {
+			err = taken // otherwise another command has made the network a moment ago
+		}
 	}
 	if err != nil {
 		return nil, false, err
@@ -59,58 +65,55 @@ func openOrNew(dir string, o Options) (n *Network, made bool, err error) {
 	return n, false, nil
 }
 
-// Up starts all nodes and returns when every one is ready: serving, caught up and connected to every other. When that
-// fails, all are stopped again. The error is [ErrRunning] if a node runs already, [ErrBusy], [ErrContainers],
-// [ErrPortInUse], a [*StartError], or the context's.
+// Up starts the nodes that do not run and returns when every node is ready: serving, caught up and connected to every
+// other. When that fails, those that it started are stopped again; the error is also [ErrLeftRunning] if they cannot be.
+// The error is [ErrRunning] if all nodes run already, [ErrBusy], [ErrContainers], [ErrPortInUse], a [*StartError], or the
+// context's.
 func (n *Network) Up(ctx context.Context) (err error) {
 	lock, err := n.lock()
 	if err != nil {
 		return fmt.Errorf("start network: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := n.checkStopped(); err != nil {
+	missing, err := n.missing()
+	if err != nil {
 		return fmt.Errorf("start network: %w", err)
 	}
-	for _, node := range n.File.Nodes {
+	for _, node := range missing {
 		if err := checkPorts(node); err != nil {
 			return fmt.Errorf("start network: %w", err)
 		}
 	}
 	var started []*process
-	for _, node := range n.File.Nodes {
+	for _, node := range missing {
 		p, err := n.spawn(node)
 		if err != nil {
 			return errors.Join(fmt.Errorf("start network: %w", err), n.abandon(ctx, started))
 		}
 		started = append(started, p)
 	}
-	if err := n.awaitReady(ctx, started, allConnected); err != nil {
+	if err := n.awaitReady(ctx, n.File.Nodes, started, allConnected); err != nil {
 		return errors.Join(fmt.Errorf("start network: %w", err), n.abandon(ctx, started))
 	}
 	return nil
 }
 
-// checkStopped refuses to start a network of which something runs.
-func (n *Network) checkStopped() error {
-	var running []string
+// missing returns the nodes that do not run. The error is [ErrRunning] if all do.
+func (n *Network) missing() ([]client.Node, error) {
+	var missing []client.Node
 	for _, node := range n.File.Nodes {
 		_, runs, err := home.Running(node.Home)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if runs {
-			running = append(running, node.Name)
+		if !runs {
+			missing = append(missing, node)
 		}
 	}
-	switch len(running) {
-	case 0:
-		return nil
-	case len(n.File.Nodes):
-		return fmt.Errorf("%w: the network at %s", ErrRunning, n.Dir)
-	default:
-		return fmt.Errorf("%w: %v of the network at %s; start the other nodes one by one, or stop the network first",
-			ErrRunning, running, n.Dir)
+	if len(missing) == 0 {
+		return nil, fmt.Errorf("%w: the network at %s", ErrRunning, n.Dir)
 	}
+	return missing, nil
 }
 
 // checkPorts looks whether a node will be able to listen, because the error is clearer here than in its log.
@@ -130,8 +133,8 @@ func checkPorts(node client.Node) error {
 	return nil
 }
 
-// abandon ends what was started, also after the context's end. Nothing has been acknowledged to anybody yet, so the
-// nodes get no time to say goodbye.
+// abandon ends what was started, also after the context's end. A node that is killed loses nothing that it
+// has acknowledged, so these get no time to say goodbye.
 func (n *Network) abandon(ctx context.Context, started []*process) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.StopTimeout)
 	defer cancel()
@@ -141,7 +144,10 @@ func (n *Network) abandon(ctx context.Context, started []*process) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) > 0 {
+		return fmt.Errorf("%w: %w", ErrLeftRunning, errors.Join(errs...))
+	}
+	return nil
 }
 
 // end kills a process that this one has started, whether or not it has locked its home yet.
@@ -190,8 +196,8 @@ func (n *Network) Down(ctx context.Context) (stopped int, err error) {
 	return stopped, nil
 }
 
-// Start starts one node and returns when it is ready and connected to the others that run; if those are too few to go on,
-// when it serves. The errors are those of [Network.Up] and [ErrUnknownNode].
+// Start starts one node and returns when it is ready and connected to the others that run; if together they are too few
+// to go on, see [Suffices], when it serves. The errors are those of [Network.Up] and [ErrUnknownNode].
 func (n *Network) Start(ctx context.Context, name string) error {
 	return n.one("start", name, func(node client.Node) error { return n.start(ctx, node) })
 }
@@ -209,7 +215,7 @@ func (n *Network) start(ctx context.Context, node client.Node) error {
 	if err != nil {
 		return err
 	}
-	if err := n.awaitReady(ctx, []*process{p}, othersConnected); err != nil {
+	if err := n.awaitReady(ctx, []client.Node{node}, []*process{p}, othersConnected); err != nil {
 		return errors.Join(err, n.abandon(ctx, []*process{p}))
 	}
 	return nil

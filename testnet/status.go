@@ -20,6 +20,7 @@ type NodeStatus struct {
 	Name    string `json:"name"`
 	Org     string `json:"org"`
 	GRPC    string `json:"grpc"`
+	Metrics string `json:"metrics"` // host:port of the page for Prometheus; empty when there is none, or it is not known
 	Home    string `json:"home"`
 	PID     int    `json:"pid"` // 0 for a node that does not run, or runs in a container
 	Running bool   `json:"running"`
@@ -46,9 +47,10 @@ func (n *Network) Status(ctx context.Context) (all []NodeStatus, err error) {
 
 func (n *Network) status(ctx context.Context, c *client.Client) ([]NodeStatus, error) {
 	var all []NodeStatus
+	metrics := n.metrics()
 	for _, answer := range c.Statuses(ctx) {
 		node := answer.Node
-		s := NodeStatus{Name: node.Name, Org: node.Org, GRPC: node.GRPC, Home: node.Home}
+		s := NodeStatus{Name: node.Name, Org: node.Org, GRPC: node.GRPC, Metrics: metrics[node.Name], Home: node.Home}
 		if n.containers {
 			s.Running = answer.Err == nil
 		} else {

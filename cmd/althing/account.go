@@ -50,7 +50,7 @@ none.`,
 			return nil, err
 		}
 		if len(weighted) == 0 {
-			if weighted, err = ownKeys(l.Network(), args[0]); err != nil {
+			if weighted, err = ownKeys(l, args[0]); err != nil {
 				return nil, err
 			}
 		}
@@ -61,7 +61,8 @@ none.`,
 }
 
 // ownKeys returns the public keys of an account's key files, each of weight 1, after making one if there is none.
-func ownKeys(network *client.Network, account string) ([]*accountsv1.WeightedKey, error) {
+func ownKeys(l *link, account string) ([]*accountsv1.WeightedKey, error) {
+	network := l.Network()
 	loaded, err := network.Keys(account)
 	if errors.Is(err, client.ErrNoKey) {
 		path, pathErr := accountKeyPath(network, account, "")
@@ -70,7 +71,7 @@ func ownKeys(network *client.Network, account string) ([]*accountsv1.WeightedKey
 		}
 		var key keys.PrivateKey
 		if key, err = newKeyFile(path, keys.SchemeSchnorr); err == nil {
-			loaded = []keys.PrivateKey{key}
+			loaded, l.made = []keys.PrivateKey{key}, append(l.made, path)
 		}
 	}
 	if err != nil {
@@ -152,6 +153,7 @@ func newAccountAddKeyCommand(s *streams) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&publicKey, "public-key", "", "`SCHEME:HEX[@WEIGHT]` of the key")
+	require(cmd, "public-key")
 	cmd.Flags().Uint32Var(&threshold, "threshold", 0, "the threshold from now on (default: as it is)")
 	return s.writer(cmd, func(_ context.Context, _ *link, args []string) (*ledgerv1.Operation, error) {
 		weighted, err := parseWeightedKeys([]string{publicKey})
@@ -173,6 +175,7 @@ func newAccountRevokeKeyCommand(s *streams) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&publicKey, "public-key", "", "`SCHEME:HEX` of the key")
+	require(cmd, "public-key")
 	cmd.Flags().Uint32Var(&threshold, "threshold", 0, "the threshold from now on (default: as it is)")
 	return s.writer(cmd, func(_ context.Context, _ *link, args []string) (*ledgerv1.Operation, error) {
 		public, err := parseKey(publicKey)
@@ -199,15 +202,22 @@ Without --old the account's only key is replaced.`,
 	cmd.Flags().StringVar(&oldKey, "old", "", "`SCHEME:HEX` of the key to replace")
 	cmd.Flags().StringVar(&newKey, "new", "", "`SCHEME:HEX` of the key to put in its place")
 	return s.writer(cmd, func(ctx context.Context, l *link, args []string) (*ledgerv1.Operation, error) {
+		for _, name := range []string{"old", "new"} {
+			if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+				return nil, missing(f.Name, f.Usage)
+			}
+		}
 		old, err := keyToReplace(ctx, l, args[0], oldKey)
 		if err != nil {
 			return nil, err
 		}
 		var fresh *keysv1.PublicKey
 		if newKey != "" {
-			fresh, err = parseKey(newKey)
+			if fresh, err = parseKey(newKey); err != nil {
+				err = usagef("--new: %w", err)
+			}
 		} else {
-			fresh, err = makeNextKey(l.Network(), args[0])
+			fresh, err = makeNextKey(l, args[0])
 		}
 		if err != nil {
 			return nil, err
@@ -220,7 +230,11 @@ Without --old the account's only key is replaced.`,
 // keyToReplace returns the key that the user named, or the only one that the account has.
 func keyToReplace(ctx context.Context, l *link, account, named string) (*keysv1.PublicKey, error) {
 	if named != "" {
-		return parseKey(named)
+		key, err := parseKey(named)
+		if err != nil {
+			return nil, usagef("--old: %w", err)
+		}
+		return key, nil
 	}
 	if _, err := names.Account(account); err != nil {
 		return nil, err
@@ -230,25 +244,26 @@ func keyToReplace(ctx context.Context, l *link, account, named string) (*keysv1.
 		return nil, err
 	}
 	if n := len(resp.GetAccount().GetKeys()); n != 1 {
-		return nil, usagef("%s has %d keys: say with --old which one to replace", account, n)
+		return nil, usagef("%s has %s: say with --old which one to replace", account, plural(n, "key"))
 	}
 	return resp.Account.Keys[0].PublicKey, nil
 }
 
 // makeNextKey makes a key whose file stands beside the account's others.
-func makeNextKey(network *client.Network, account string) (*keysv1.PublicKey, error) {
+func makeNextKey(l *link, account string) (*keysv1.PublicKey, error) {
 	key, err := keys.Generate(keys.SchemeSchnorr, nil)
 	if err != nil {
 		return nil, err
 	}
 	_, digits, _ := strings.Cut(key.Public().String(), ":")
-	path, err := accountKeyPath(network, account, digits[:8])
+	path, err := accountKeyPath(l.Network(), account, digits[:8])
 	if err != nil {
 		return nil, err
 	}
 	if err := keys.SaveFile(path, key); err != nil {
-		return nil, err
+		return nil, badPath(path, err)
 	}
+	l.made = append(l.made, path)
 	return wireKey(key.Public()), nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,8 +34,9 @@ func newAssetCreateCommand(s *streams) *cobra.Command {
   althing asset create acme/gold --decimals 3 --cap 1000000 --mint-role vault --as acme/admin`,
 		Args: cobra.ExactArgs(1),
 	}
+	require(cmd, "decimals")
 	flags := cmd.Flags()
-	flags.Uint32Var(&decimals, "decimals", 0, "digits behind the point, 0 to 18")
+	flags.Uint32Var(&decimals, "decimals", 0, "`N` digits behind the point, 0 to 18; they never change")
 	flags.StringVar(&most, "cap", "", "the most that may exist, an `AMOUNT` (default: no cap)")
 	flags.StringVar(&mintRole, "mint-role", "", "`ROLE` that may mint (default issuer)")
 	flags.StringVar(&freezeRole, "freeze-role", "", "`ROLE` that may freeze (default issuer)")
@@ -65,11 +67,12 @@ type sum struct {
 
 // decimalsFlag lets a command without a node know what an amount means.
 func (m *sum) decimalsFlag(cmd *cobra.Command) {
-	cmd.Flags().IntVar(&m.decimals, "decimals", -1, "the asset's decimals, for --offline (default: ask a node)")
+	cmd.Flags().IntVar(&m.decimals, "decimals", -1, "the asset has `N` decimals, for --offline (default: ask a node)")
 }
 
 func (m *sum) toFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&m.to, "to", "", "`ORG/NAME` that receives")
+	require(cmd, "to")
 	m.decimalsFlag(cmd)
 }
 
@@ -87,13 +90,33 @@ func (m *sum) read(ctx context.Context, l *link, args []string, receiver bool) e
 	if m.decimals > amount.MaxDecimals {
 		return usagef("--decimals %d is more than %d", m.decimals, amount.MaxDecimals)
 	}
-	if m.decimals >= 0 {
-		l.units.learn(m.asset, uint32(m.decimals))
+	if err := m.compareDecimals(ctx, l); err != nil {
+		return err
 	}
 	var err error
 	m.amount, err = l.units.parse(ctx, m.asset, args[1])
-	if err == errNoNode {
+	if errors.Is(err, errNoNode) {
+		if l.offline {
+			err = usageError(err)
+		}
 		return hint(err, "say them with --decimals, or make sure that a node can be reached")
+	}
+	return err
+}
+
+// compareDecimals believes what the user says of the asset's decimals only where there is nobody to ask.
+func (m *sum) compareDecimals(ctx context.Context, l *link) error {
+	switch {
+	case m.decimals < 0:
+		return nil
+	case l.units.client == nil:
+		l.units.learn(m.asset, uint32(m.decimals))
+		return nil
+	}
+	decimals, err := l.units.decimals(ctx, m.asset)
+	if err == nil && decimals != uint32(m.decimals) {
+		return hint(usagef("--decimals %d is wrong: %s has %s", m.decimals, m.asset, plural(decimals, "decimal")),
+			"leave --decimals out: it is for --offline only")
 	}
 	return err
 }
@@ -197,6 +220,7 @@ hold's id.`,
 	}
 	m.toFlag(cmd)
 	cmd.Flags().StringVar(&deadline, "deadline", "", "`TIME` as 2027-01-31T12:00:00Z, or from now as 24h")
+	require(cmd, "to", "deadline")
 	cmd.Flags().StringVar(&arbiter, "arbiter", "", "`ORG/NAME` that may release or cancel")
 	return s.writer(cmd, func(ctx context.Context, l *link, args []string) (*ledgerv1.Operation, error) {
 		if err := m.read(ctx, l, args, true); err != nil {

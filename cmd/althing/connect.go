@@ -17,6 +17,10 @@ const defaultTimeout = 30 * time.Second
 type link struct {
 	*client.Client
 	units *units
+	// offline says that the user wants nobody to be asked.
+	offline bool
+	// made are the key files that the command made.
+	made []string
 }
 
 // loadNetwork reads the network that the flags or the environment name.
@@ -24,6 +28,10 @@ func (s *streams) loadNetwork(g globals) (*client.Network, error) {
 	path := g.network
 	if path == "" {
 		path = s.getenv(networkVariable)
+	}
+	if path == "" && g.node != "" {
+		return nil, hint(usagef("no network is named"),
+			"--node chooses a node of a network: name that too, with --network DIR-or-FILE or %s", networkVariable)
 	}
 	if path == "" {
 		return nil, hint(usagef("no network is named"),

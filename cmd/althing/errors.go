@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,6 +50,65 @@ func hint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
+// badPath makes a file that cannot be read or written a mistake of usage. It is told by the name that the user gave, not
+// by that of a temporary file.
+func badPath(path string, err error) error {
+	var ofPath *fs.PathError
+	var ofLink *os.LinkError
+	if errors.As(err, &ofPath) {
+		err = ofPath.Err
+	} else if errors.As(err, &ofLink) {
+		err = ofLink.Err
+	}
+	return hint(usagef("%s: %w", path, err), pathHint)
+}
+
+const pathHint = "check the path and its permissions"
+
+// require makes flags of a command compulsory.
+func require(cmd *cobra.Command, flags ...string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		for _, name := range flags {
+			if f := cmd.Flags().Lookup(name); !f.Changed || f.Value.String() == "" {
+				return missing(f.Name, f.Usage)
+			}
+		}
+		return nil
+	}
+}
+
+// missing is the error of a flag that must have a value and has none.
+func missing(flag, usage string) error {
+	value := "VALUE"
+	if parts := strings.Split(usage, "`"); len(parts) == 3 {
+		value = parts[1] // what the help calls it
+	}
+	return hint(usagef("--%s is missing", flag), "add --%s %s", flag, value)
+}
+
+// flagError says in words what is wrong with a flag that is a number.
+func flagError(_ *cobra.Command, err error) error {
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err
+	}
+	_, rest, _ := strings.Cut(err.Error(), `" for "`)
+	flag, _, found := strings.Cut(rest, `" flag`)
+	switch {
+	case !found:
+		return err
+	case errors.Is(number, strconv.ErrRange):
+		return usagef("%s: %.40s is too large", flag, number.Num)
+	case number.Func == "ParseUint":
+		return usagef("%s: %.40s is not a number from 0 up", flag, number.Num)
+	default:
+		return usagef("%s: %.40s is not a number", flag, number.Num)
+	}
+}
+
+// statusCommand is the path of the command that other commands' hints name.
+const statusCommand = "althing status"
+
 // notApplied is the error of a command whose transaction has an outcome other than committed with code 0. Its JSON is
 // printed already.
 type notApplied struct {
@@ -55,6 +117,8 @@ type notApplied struct {
 	code   ledgerv1.Code
 	reason string
 	text   string
+	// final says that nothing will change that any more.
+	final bool
 }
 
 func (e *notApplied) Error() string {
@@ -122,6 +186,7 @@ func hintOf(cmd *cobra.Command, err error) string {
 	var undecided *client.Undecided
 	var refused *client.Refused
 	var outcome *notApplied
+	var ofPath *fs.PathError
 	switch {
 	case errors.As(err, &own):
 		return own.hint
@@ -133,6 +198,8 @@ func hintOf(cmd *cobra.Command, err error) string {
 		return "only its owner may read a key file: chmod 600 FILE"
 	case errors.Is(err, keys.ErrFileFormat):
 		return "`althing key new` makes key files"
+	case errors.As(err, &ofPath):
+		return pathHint
 	case errors.As(err, &usage), errors.As(err, &name):
 		return "see `" + cmd.CommandPath() + " --help`"
 	case errors.Is(err, client.ErrWrongNetwork):
@@ -144,8 +211,12 @@ func hintOf(cmd *cobra.Command, err error) string {
 			undecided.ID, undecided.ExpiresAt.UTC().Format(timeFormat))
 	case errors.Is(err, context.Canceled):
 		return "interrupted; nothing that was sent can be applied twice"
+	case errors.Is(err, context.DeadlineExceeded) && cmd.CommandPath() == statusCommand:
+		return "give it longer with --timeout"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "give it longer with --timeout; `althing status` shows how the nodes are"
+	case errors.Is(err, client.ErrUnreachable) && cmd.CommandPath() == statusCommand:
+		return "is the network running? check --network and --node; --timeout gives the nodes longer"
 	case errors.Is(err, client.ErrUnreachable):
 		return "is the network running? `althing status` shows each of its nodes"
 	case errors.Is(err, client.ErrClock):

@@ -98,13 +98,13 @@ func newKeyFile(path string, scheme keys.Scheme) (keys.PrivateKey, error) {
 		return keys.PrivateKey{}, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return keys.PrivateKey{}, fmt.Errorf("make a place for the key: %w", err)
+		return keys.PrivateKey{}, badPath(filepath.Dir(path), err)
 	}
 	if err := keys.SaveFile(path, key); err != nil {
 		if errors.Is(err, keys.ErrFileExists) {
 			return keys.PrivateKey{}, hint(err, "a key is never overwritten: choose another file, or --label WORD for a further key of the account")
 		}
-		return keys.PrivateKey{}, err
+		return keys.PrivateKey{}, badPath(path, err)
 	}
 	return key, nil
 }

@@ -72,7 +72,7 @@ func (s *streams) readContent(file string, hashOnly bool, op *recordsv1.Put) err
 	if file != toStdout {
 		f, err := os.Open(file)
 		if err != nil {
-			return usageError(err)
+			return badPath(file, err)
 		}
 		defer func() { _ = f.Close() }()
 		in = f
@@ -81,14 +81,14 @@ func (s *streams) readContent(file string, hashOnly bool, op *recordsv1.Put) err
 		h := sha256.New()
 		size, err := io.Copy(h, in)
 		if err != nil {
-			return err
+			return badPath(file, err)
 		}
 		op.Content = &recordsv1.Put_Hash{Hash: &recordsv1.ContentHash{Sha256: h.Sum(nil), Size: uint64(size)}}
 		return nil
 	}
 	var data bytes.Buffer
 	if _, err := io.Copy(&data, io.LimitReader(in, maxContent+1)); err != nil {
-		return err
+		return badPath(file, err)
 	}
 	if data.Len() > maxContent {
 		return hint(usagef("%s has more than %d bytes", file, maxContent), "keep it elsewhere and write its hash, with --hash-only")
@@ -100,7 +100,8 @@ func (s *streams) readContent(file string, hashOnly bool, op *recordsv1.Put) err
 func newRecordGetCommand(s *streams) *cobra.Command {
 	var height, version uint64
 	var file string
-	cmd := &cobra.Command{
+	var cmd *cobra.Command
+	cmd = &cobra.Command{
 		Use:   "get ORG/COLLECTION/ID",
 		Short: "Write the content of a record to standard output or a file",
 		Long: `Write the content of a record, exactly as it was put, to standard output or to --out FILE. With
@@ -113,6 +114,9 @@ unless --out takes it.`,
 		RunE: s.reading(func(ctx context.Context, g globals, l *link, args []string) error {
 			if _, _, err := names.Record(args[0]); err != nil {
 				return err
+			}
+			if version == 0 && cmd.Flags().Changed("version") {
+				return usagef("--version 0 is none: the first version is 1")
 			}
 			resp, err := l.Records().GetRecord(ctx, &recordsv1.GetRecordRequest{Record: args[0], Version: version, Height: height})
 			if err != nil {
@@ -132,12 +136,12 @@ func (s *streams) showContent(g globals, resp *recordsv1.GetRecordResponse, file
 	r := resp.GetRecord()
 	hash := r.GetHash()
 	if hash != nil && (file != "" || !g.json) {
-		return hint(fmt.Errorf("%s keeps its content elsewhere: %d bytes with SHA-256 %x", r.GetName(), hash.Size, hash.Sha256),
+		return hint(fmt.Errorf("%s keeps its content elsewhere: %s with SHA-256 %x", r.GetName(), plural(hash.Size, "byte"), hash.Sha256),
 			"--output json describes the record")
 	}
 	if file != "" {
 		if err := os.WriteFile(file, r.GetData(), 0o644); err != nil {
-			return err
+			return badPath(file, err)
 		}
 	}
 	if !g.json {

@@ -96,7 +96,7 @@ func (s *streams) showResult(ctx context.Context, g globals, u *units, r *client
 	if good {
 		return nil
 	}
-	return &notApplied{status: o.Status, height: o.Height, code: ledgerv1.Code(max(o.Code, 0)), reason: o.Reason, text: o.Message}
+	return &notApplied{status: o.Status, height: o.Height, code: ledgerv1.Code(max(o.Code, 0)), reason: o.Reason, text: o.Message, final: r.Final()}
 }
 
 // showUndone prints, with JSON, what is known of a transaction whose outcome is not, and returns the error.
@@ -106,7 +106,7 @@ func (s *streams) showUndone(g globals, id tx.ID, err error) error {
 	switch {
 	case errors.As(err, &refused):
 		o.Status, o.Reason, o.Code, o.Message = statusRefused, refused.Reason, int32(refused.Code), refused.Message
-		err = &notApplied{status: o.Status, code: refused.Code, reason: refused.Reason, text: refused.Message}
+		err = &notApplied{status: o.Status, code: refused.Code, reason: refused.Reason, text: refused.Message, final: true}
 	case errors.Is(err, client.ErrUndecided), wasHandedOver(err):
 		o.Status = statusText(ledgerv1.TxStatus_TX_STATUS_UNKNOWN)
 	}

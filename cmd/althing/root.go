@@ -92,6 +92,8 @@ A client finds its network through --network, or the variable ` + networkVariabl
 	flags.Var(&format, "output", "how to print")
 	flags.Duration("timeout", 0, "give up after this long (default 30s; a transaction: until it has surely expired)")
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelpCommand())
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetIn(s.in)
@@ -117,6 +119,43 @@ A client finds its network through --network, or the variable ` + networkVariabl
 		newVersionCommand(s),
 	)
 	return root
+}
+
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Help about any command",
+		Example: "  althing help asset transfer",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return hint(usagef("there is no command %q", strings.Join(args, " ")), "see `althing --help`")
+			}
+			return found.Help()
+		},
+	}
+}
+
+// nameArguments makes errors about the number of arguments say which ones a command takes.
+func nameArguments(cmd *cobra.Command) {
+	check := cmd.Args
+	if check == nil || cmd.HasSubCommands() {
+		return
+	}
+	// Use is the name, the arguments and then, for some, flags.
+	_, takes, _ := strings.Cut(cmd.Use, " ")
+	takes, _, _ = strings.Cut(takes, "--")
+	takes = strings.TrimRight(takes, " [")
+	if takes == "" {
+		takes = "no arguments"
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if check(cmd, args) != nil {
+			return usagef("%s takes %s; it was given %s", cmd.CommandPath(), takes, plural(len(args), "argument"))
+		}
+		return nil
+	}
 }
 
 // noun returns a command that only has subcommands.
@@ -156,6 +195,7 @@ func execute(ctx context.Context, args []string, s *streams) int {
 // mark notes that the flags and arguments of a command were understood before it runs. What cobra finds wrong before is a
 // mistake of usage.
 func mark(cmd *cobra.Command, understood *bool) {
+	nameArguments(cmd)
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			*understood = true

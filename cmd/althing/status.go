@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,9 +89,22 @@ func (s *streams) status(ctx context.Context, g globals, l *link, _ []string) er
 		return err
 	}
 	if len(failures) == len(all) {
-		return errors.Join(failures...)
+		return joined(failures)
 	}
 	return nil
+}
+
+// joined tells the failures of all nodes in one sentence where each is that the node did not answer.
+func joined(failures []error) error {
+	together := new(client.Unreachable)
+	for _, err := range failures {
+		var one *client.Unreachable
+		if !errors.As(err, &one) {
+			return errors.Join(failures...)
+		}
+		together.Attempts = append(together.Attempts, one.Attempts...)
+	}
+	return together
 }
 
 func (n *nodeStatus) fill(answer client.NodeStatus, began time.Time) {
@@ -110,7 +124,9 @@ func (n *nodeStatus) fill(answer client.NodeStatus, began time.Time) {
 
 func (v networkStatus) text(out io.Writer) {
 	fmt.Fprintf(out, "network\t%s\n", v.ChainID)
-	if v.Height == 0 {
+	if !slices.ContainsFunc(v.Nodes, func(n nodeStatus) bool { return n.Reachable }) {
+		fmt.Fprint(out, "height\tunknown\n\n")
+	} else if v.Height == 0 {
 		fmt.Fprint(out, "height\tno block yet\n\n")
 	} else {
 		fmt.Fprintf(out, "height\t%d\napp hash\t%s\nblock time\t%s\n\n", v.Height, v.AppHash, v.BlockTime)

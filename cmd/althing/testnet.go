@@ -61,7 +61,7 @@ func newTestnetDownCommand(s *streams) *cobra.Command {
 				if stopped == 0 {
 					fmt.Fprintln(w, "Nothing was running.")
 				} else {
-					fmt.Fprintf(w, "Stopped %d nodes. The ledger is kept in %s.\n", stopped, shortPath(n.Dir))
+					fmt.Fprintf(w, "Stopped %s. The ledger is kept in %s.\n", quantity(stopped, "node"), shortPath(n.Dir))
 				}
 			})
 		},
@@ -94,7 +94,7 @@ func newTestnetStatusCommand(s *streams) *cobra.Command {
 			status := testnetStatus{ChainID: n.File.ChainID, GenesisHash: n.File.GenesisHash, Dir: n.Dir, Nodes: nodes}
 			return s.show(globalsOf(cmd), status, func(w io.Writer) {
 				fmt.Fprintf(w, "Network %s\n\n", status.ChainID)
-				writeNodes(w, nodes)
+				writeNodes(w, nodes, true)
 			})
 		},
 	}
@@ -105,6 +105,8 @@ func newTestnetLogsCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [NODE]",
 		Short: "Show the logs of all nodes, or of one",
+		Long: `Show the last lines of the logs of all nodes, or of one. With --output json each line is an object with the
+node's name and the line, on a line of its own.`,
 		Example: `  althing testnet logs
   althing testnet logs globex-1 --lines 100 --follow`,
 		Args: cobra.MaximumNArgs(1),
@@ -119,6 +121,7 @@ func newTestnetLogsCommand(s *streams) *cobra.Command {
 			if options.Lines < 0 {
 				return usagef("--lines %d is negative", options.Lines)
 			}
+			options.JSON = globalsOf(cmd).json
 			return testnetError(n.Logs(cmd.Context(), s.out, options), n.Dir)
 		},
 	}
@@ -128,10 +131,11 @@ func newTestnetLogsCommand(s *streams) *cobra.Command {
 }
 
 func newTestnetNodeCommand(s *streams) *cobra.Command {
-	verb := func(verb, short string, do func(*testnet.Network, context.Context, string) error) *cobra.Command {
+	verb := func(verb, short, long string, do func(*testnet.Network, context.Context, string) error) *cobra.Command {
 		return &cobra.Command{
 			Use:     verb + " NODE",
 			Short:   short,
+			Long:    long,
 			Example: "  althing testnet node " + verb + " globex-1",
 			Args:    cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
@@ -142,34 +146,52 @@ func newTestnetNodeCommand(s *streams) *cobra.Command {
 				finish := s.progress(cmd.Context(), args[0])
 				err = do(n, cmd.Context(), args[0])
 				finish()
-				if err != nil {
+				idle := verb == "stop" && errors.Is(err, testnet.ErrNotRunning)
+				if err != nil && !idle {
 					return testnetError(err, n.Dir)
 				}
-				return s.showTestnetNode(cmd, n, args[0])
+				return s.showTestnetNode(cmd, n, args[0], idle)
 			},
 		}
 	}
+	const readiness = ` ready: serving, caught up and
+connected to the other nodes that run. While the nodes that run are too few for the network to go on, no node can be ready;
+then the command returns as soon as the node serves, and says so: with --output json "ready" is false.`
 	return noun("node", "Stop, kill and start single nodes of a network",
-		verb("kill", "End a node at once, as a crash would", (*testnet.Network).Kill),
-		verb("stop", "Ask a node to stop and wait for it", (*testnet.Network).Stop),
-		verb("start", "Start a node and wait until it is ready", (*testnet.Network).Start),
-		verb("restart", "Stop a node and start it again", (*testnet.Network).Restart),
+		verb("kill", "End a node at once, as a crash would", "", (*testnet.Network).Kill),
+		verb("stop", "Ask a node to stop and wait for it", "", (*testnet.Network).Stop),
+		verb("start", "Start a node and wait until it is ready",
+			"Start a node and wait until it is"+readiness, (*testnet.Network).Start),
+		verb("restart", "Stop a node, start it again and wait until it is ready",
+			"Stop a node, if it runs, start it again and wait until it is"+readiness, (*testnet.Network).Restart),
 	)
 }
 
-// showTestnetNode prints what a command has made of a node.
-func (s *streams) showTestnetNode(cmd *cobra.Command, n *testnet.Network, name string) error {
+// showTestnetNode prints what a command has made of a node. A node was idle if it did not run before.
+func (s *streams) showTestnetNode(cmd *cobra.Command, n *testnet.Network, name string, idle bool) error {
 	nodes, err := n.Status(cmd.Context())
 	if err != nil {
 		return testnetError(err, n.Dir)
 	}
 	i := slices.IndexFunc(nodes, func(node testnet.NodeStatus) bool { return node.Name == name })
 	node := nodes[i]
+	running := 0
+	for _, other := range nodes {
+		if other.Running {
+			running++
+		}
+	}
 	return s.show(globalsOf(cmd), node, func(w io.Writer) {
-		if !node.Running {
+		switch {
+		case idle:
+			fmt.Fprintf(w, "%s was not running.\n", name)
+		case !node.Running:
 			fmt.Fprintf(w, "%s has stopped.\n", name)
-		} else {
-			fmt.Fprintf(w, "%s is %s at height %d, process %d.\n", name, node.Phase, node.Height, node.PID)
+		case !node.Ready && !testnet.Suffices(running, len(nodes)):
+			fmt.Fprintf(w, "%s serves at height %d, process %d, but is not ready: ", name, node.Height, node.PID)
+			fmt.Fprintf(w, "%d of %d nodes run, and it takes more than two thirds.\n", running, len(nodes))
+		default:
+			fmt.Fprintf(w, "%s is %s at height %d, process %d.\n", name, stateOf(node), node.Height, node.PID)
 		}
 	})
 }
@@ -198,8 +220,8 @@ at once where docker is there, and by docker-compose otherwise. Clients use the 
 	cmd.Flags().StringVar(&options.Binary, "binary", "",
 		"statically linked althing for Linux to put into the image (default: this one)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if options.Validators == 0 {
-			return usagef("--validators 0, want 1 to %d", testnet.MaxValidators)
+		if err := checkValidators(options.Validators); err != nil {
+			return err
 		}
 		dir := testnetDir(cmd)
 		return testnetError(s.runTestnetCompose(cmd, dir, options), dir)
@@ -232,6 +254,14 @@ func (s *streams) runTestnetCompose(cmd *cobra.Command, dir string, options test
 	})
 }
 
+// checkValidators refuses a number of validators that no network can have.
+func checkValidators(count int) error {
+	if count < 1 || count > testnet.MaxValidators {
+		return usagef("--validators %d, want 1 to %d: they all run on this machine", count, testnet.MaxValidators)
+	}
+	return nil
+}
+
 // testnetDir is the value of --dir.
 func testnetDir(cmd *cobra.Command) string { return cmd.Flags().Lookup("dir").Value.String() }
 
@@ -248,8 +278,16 @@ func testnetError(err error, dir string) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, testnet.ErrLeftRunning):
+		return hint(err, "`althing testnet down --dir %s` stops what still runs", dir)
+	case errors.Is(err, testnet.ErrBusy):
+		return hint(err, "try again when the other command is done")
 	case errors.Is(err, testnet.ErrOptions):
 		return &misuse{err}
+	case errors.Is(err, testnet.ErrNotDirectory):
+		return &misuse{hint(err, "name a directory with --dir")}
+	case errors.Is(err, testnet.ErrNotNetwork) && holdsSomething(dir):
+		return &misuse{hint(err, "name the directory of a local network with --dir")}
 	case errors.Is(err, testnet.ErrNotNetwork):
 		return &misuse{hint(err, "`althing testnet up --dir %s` makes a network there", dir)}
 	case errors.Is(err, testnet.ErrExists):
@@ -271,10 +309,14 @@ func testnetError(err error, dir string) error {
 		return hint(err, "`althing testnet status --dir %s` shows it, `althing testnet down --dir %[1]s` stops it", dir)
 	case errors.Is(err, testnet.ErrNotRunning):
 		return hint(err, "`althing testnet status --dir %s` shows which nodes run", dir)
-	case errors.Is(err, testnet.ErrBusy):
-		return hint(err, "wait for the other command, then try again")
 	}
 	return err
+}
+
+// holdsSomething says whether there is something in a directory, so that no network can be made there.
+func holdsSomething(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) > 0
 }
 
 // shortPath is the path relative to where we are, if that is shorter.

@@ -38,7 +38,8 @@ func newTestnetUpCommand(s *streams) *cobra.Command {
 		Use:   "up",
 		Short: "Start a network, a new one if the directory has none",
 		Long: `Start a network of validators, one per organisation, and wait until every node is ready: serving, caught up and
-connected to every other. A directory that has a network is started again as it is.
+connected to every other. A network that is there already is started as it is; of one that runs in part, the nodes that are
+missing.
 
 Without --detach the command stays, shows how the network is doing, and stops it on Ctrl-C.`,
 		Example: `  althing testnet up --demo
@@ -50,8 +51,10 @@ Without --detach the command stays, shows how the network is doing, and stops it
 	cmd.Flags().BoolVar(&u.detach, "detach", false, "return when every node is ready and leave the network running")
 	cmd.Flags().BoolVar(&u.demo, "demo", false, "create an asset, pay with it, and show what the ledger says")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if cmd.Flags().Changed("validators") && u.options.Validators == 0 {
-			return usagef("--validators 0, want 1 to %d", testnet.MaxValidators)
+		if cmd.Flags().Changed("validators") {
+			if err := checkValidators(u.options.Validators); err != nil {
+				return err
+			}
 		}
 		u.globals = globalsOf(cmd)
 		u.dir = testnetDir(cmd)
@@ -75,6 +78,9 @@ type upCommand struct {
 func (u *upCommand) run(ctx context.Context) error {
 	began := time.Now()
 	n, err := u.launch(ctx)
+	if wasInterrupted(ctx, err) {
+		return u.interrupted()
+	}
 	if err != nil {
 		return err
 	}
@@ -89,7 +95,20 @@ func (u *upCommand) run(ctx context.Context) error {
 	}
 	u.say("Stopping the network ...\n")
 	_, downErr := n.Down(context.WithoutCancel(ctx))
+	if downErr == nil && wasInterrupted(ctx, err) {
+		return u.interrupted()
+	}
 	return errors.Join(err, downErr)
+}
+
+// wasInterrupted says whether nothing but Ctrl-C ended the command, with nothing left running.
+func wasInterrupted(ctx context.Context, err error) bool {
+	return err != nil && errors.Is(ctx.Err(), context.Canceled) && !errors.Is(err, testnet.ErrLeftRunning)
+}
+
+func (u *upCommand) interrupted() error {
+	return hint(errors.New("interrupted; everything it started is stopped"),
+		"`althing testnet up --dir %s` starts it again", u.dir)
 }
 
 // say writes to people only.
@@ -104,6 +123,9 @@ func (u *upCommand) launch(ctx context.Context) (*testnet.Network, error) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, u.timeout)
 		defer cancel()
+	}
+	if _, err := testnet.Open(u.dir); errors.Is(err, testnet.ErrNotDirectory) {
+		return nil, err
 	}
 	u.say("Starting the network in %s ...\n", u.dir)
 	defer u.progress(ctx, "every node to be ready")()
@@ -122,7 +144,7 @@ func (u *upCommand) present(ctx context.Context, n *testnet.Network, took time.D
 		}
 	}
 	err = u.show(u.globals, up, func(w io.Writer) {
-		fmt.Fprintf(w, "Network %s is ready after %.1f s: %d validators.\n\n", up.ChainID, took.Seconds(), len(up.Nodes))
+		fmt.Fprintf(w, "Network %s is ready after %.1f s: %s.\n\n", up.ChainID, took.Seconds(), quantity(len(up.Nodes), "validator"))
 		fmt.Fprint(w, "NODE\tGRPC\tPID\tHOME\n")
 		for _, node := range up.Nodes {
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", node.Name, node.GRPC, node.PID, shortPath(node.Home))

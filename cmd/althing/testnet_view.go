@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -29,7 +31,7 @@ type testnetView struct {
 	terminal bool
 	network  *testnet.Network
 	before   testnet.Snapshot // what was shown last
-	lines    int              // how many lines of the terminal the table takes
+	rows     []string         // the rows of the table that the terminal shows
 	err      error            // the first failure to write
 }
 
@@ -48,30 +50,66 @@ func (v *testnetView) run(ctx context.Context) error {
 
 func (v *testnetView) show(ctx context.Context, now testnet.Snapshot) {
 	var page bytes.Buffer
-	if v.lines > 0 {
-		fmt.Fprintf(&page, "\x1b[%dA\x1b[J", v.lines) // back to the table's first line, and clear from there
+	width, height := v.size()
+	if len(v.rows) > 0 {
+		// Back to the table's first line, and clear from there.
+		fmt.Fprintf(&page, "\x1b[%dA\r\x1b[J", linesTaken(v.rows, width, height))
 	}
 	v.changes(ctx, &page, now)
 	if v.terminal {
 		var table bytes.Buffer
-		fmt.Fprintf(&table, "block %d   app hash %s   %s   %s\n\n", now.Height, shortHash(now.AppHash), counted(now),
+		fmt.Fprintf(&table, "block %d   app hash %s   %s   %s\n\n", now.Height, shortHash(now.AppHash), transactionsOf(now),
 			time.Now().Format(time.TimeOnly))
 		columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-		writeNodes(columns, now.Nodes)
+		writeNodes(columns, now.Nodes, false)
 		if err := columns.Flush(); err != nil && v.err == nil {
 			v.err = err
 		}
 		fmt.Fprintf(&table, "\nCtrl-C stops the network.\n")
-		v.lines = bytes.Count(table.Bytes(), []byte("\n"))
-		page.Write(table.Bytes())
+		v.rows = fit(table.String(), width, height)
+		for _, row := range v.rows {
+			fmt.Fprintln(&page, row)
+		}
 	} else if len(v.before.Nodes) == 0 || now.Height != v.before.Height {
 		fmt.Fprintf(&page, "block %d  app hash %s  %s  peers %s\n",
-			now.Height, shortHash(now.AppHash), counted(now), peersOf(now.Nodes))
+			now.Height, shortHash(now.AppHash), transactionsOf(now), peersOf(now.Nodes))
 	}
 	v.before = now
 	if _, err := v.out.Write(page.Bytes()); err != nil && v.err == nil {
 		v.err = err
 	}
+}
+
+// size is that of the terminal. A terminal that does not tell is taken to be as most are.
+func (v *testnetView) size() (width, height int) {
+	if file, isFile := v.out.(*os.File); isFile {
+		if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && height > 0 {
+			return width, height
+		}
+	}
+	return 80, 24
+}
+
+// fit cuts a text to what a terminal shows without breaking or scrolling: below it the cursor needs a line.
+func fit(text string, width, height int) []string {
+	rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	rows = rows[:min(len(rows), max(height-1, 1))]
+	for i, row := range rows {
+		if runes := []rune(row); len(runes) > width {
+			rows[i] = string(runes[:width])
+		}
+	}
+	return rows
+}
+
+// linesTaken is how many lines rows take that were written before the terminal got its present size: one that has become
+// narrower has broken them.
+func linesTaken(rows []string, width, height int) int {
+	taken := 0
+	for _, row := range rows {
+		taken += max(1, (utf8.RuneCountInString(row)+width-1)/width)
+	}
+	return min(taken, max(height-1, 1))
 }
 
 // changes tells which nodes have ended or come back since the last time.
@@ -108,34 +146,49 @@ func (w indented) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
-// writeNodes writes a table of nodes, its columns separated by tabs.
-func writeNodes(w io.Writer, nodes []testnet.NodeStatus) {
-	fmt.Fprint(w, "NODE\tSTATE\tHEIGHT\tAPP HASH\tPEERS\tPENDING\tGRPC\tPID\n")
+// writeNodes writes a table of nodes, its columns separated by tabs, with or without where the metrics are.
+func writeNodes(w io.Writer, nodes []testnet.NodeStatus, withMetrics bool) {
+	write := func(columns ...string) {
+		if !withMetrics {
+			columns = slices.Delete(columns, 7, 8)
+		}
+		fmt.Fprintln(w, strings.Join(columns, "\t"))
+	}
+	write("NODE", "STATE", "HEIGHT", "APP HASH", "PEERS", "PENDING", "GRPC", "METRICS", "PID")
 	for _, n := range nodes {
-		state := n.Phase
-		switch {
-		case n.Ready:
-			state = "ready"
-		case n.Phase == "" && n.Running:
-			state = "no answer"
-		case n.Phase == "":
-			state = "not running"
+		metrics := n.Metrics
+		if metrics == "" {
+			metrics = "-"
 		}
 		if n.Phase == "" {
-			fmt.Fprintf(w, "%s\t%s\t\t\t\t\t%s\t%s\n", n.Name, state, n.GRPC, pidOf(n))
+			write(n.Name, stateOf(n), "", "", "", "", n.GRPC, metrics, pidOf(n))
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d/%d\t%d\t%s\t%s\n",
-			n.Name, state, n.Height, shortHash(n.AppHash), n.Peers, n.Members, n.Pending, n.GRPC, pidOf(n))
+		write(n.Name, stateOf(n), fmt.Sprint(n.Height), shortHash(n.AppHash), fmt.Sprintf("%d/%d", n.Peers, n.Members),
+			fmt.Sprint(n.Pending), n.GRPC, metrics, pidOf(n))
 	}
 }
 
-// counted says how many transactions there are, and since when.
-func counted(now testnet.Snapshot) string {
-	if now.Since == 0 {
-		return fmt.Sprintf("%d transactions", now.Transactions)
+// stateOf is how a node is, in one or two words.
+func stateOf(n testnet.NodeStatus) string {
+	switch {
+	case n.Ready:
+		return "ready"
+	case n.Phase != "":
+		return n.Phase
+	case n.Running:
+		return "no answer"
+	default:
+		return "not running"
 	}
-	return fmt.Sprintf("%d transactions since block %d", now.Transactions, now.Since)
+}
+
+// transactionsOf says how many transactions there are, and since when.
+func transactionsOf(now testnet.Snapshot) string {
+	if now.Since == 0 {
+		return quantity(now.Transactions, "transaction") + " so far"
+	}
+	return fmt.Sprintf("%s since block %d", quantity(now.Transactions, "transaction"), now.Since)
 }
 
 func pidOf(n testnet.NodeStatus) string {
@@ -163,4 +216,12 @@ func shortHash(hash string) string {
 		return hash[:16]
 	}
 	return hash
+}
+
+// quantity is a number of nodes, validators or transactions, with the noun in the plural unless there is one.
+func quantity[N int | uint64](count N, noun string) string {
+	if count == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", count, noun)
 }

@@ -26,14 +26,14 @@ func (s *streams) readFile(file string, limit int64) ([]byte, error) {
 	if file != toStdout {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, usageError(err)
+			return nil, badPath(file, err)
 		}
 		defer func() { _ = f.Close() }()
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+		return nil, badPath(file, err)
 	}
 	if int64(len(data)) > limit {
 		return nil, usagef("%s has more than %d bytes", file, limit)
@@ -67,7 +67,8 @@ func newTxSignCommand(s *streams) *cobra.Command {
 		Short: "Add an account's signature to a transaction file, in place",
 		Long: `Add an account's signature to a transaction file, in place. Those of the account's key files sign
 whose keys the ledger lists; all of them when no node answers. With --key no network is needed at
-all: a machine that is on no network can sign.`,
+all: a machine that is on no network can sign. Where a node answers, a key that the ledger does not
+list is refused.`,
 		Example: `  althing tx sign T --as acme/treasury
   althing tx sign T --as globex/treasury --key globex.json -o T.signed`,
 		Args: cobra.ExactArgs(1),
@@ -121,6 +122,11 @@ func (s *streams) sign(ctx context.Context, g globals, w *writing, file string) 
 		return hint(fmt.Errorf("%s expired at %s", file, t.ExpiresAt().Format(time.RFC3339)), "build it anew; --expires-in gives signers more time")
 	}
 	for _, signer := range signers {
+		if !offline {
+			if err := requireListed(ctx, l.Client, signer, len(w.keyFiles) > 0); err != nil {
+				return err
+			}
+		}
 		err := sign(ctx, l, t, signer, offline || len(w.keyFiles) > 0)
 		if errors.Is(err, client.ErrTransaction) {
 			return hint(err, "`althing tx show %s` says who signs it", file)
@@ -174,7 +180,8 @@ func newTxShowCommand(s *streams) *cobra.Command {
 		Short: "Show what became of a transaction, or what a transaction file says",
 		Long: `Show what became of a transaction, or say in words what a transaction file does and who has signed
 it. For a file no network is needed, but with one amounts are shown with the decimals of their
-assets. The exit code is 1 when no node knows the id.`,
+assets, and signatures are compared with the ledger's lists of keys. The exit code is 1 when no node
+knows the id. Past --expires-at it waits a little for the block that settles the outcome.`,
 		Example: `  althing tx show T
   althing tx show 6f0c…64-hex-digits`,
 		Args: cobra.ExactArgs(1),
@@ -193,8 +200,14 @@ assets. The exit code is 1 when no node knows the id.`,
 			if err != nil {
 				return err
 			}
+			if !result.Final() && !expiry.IsZero() && !expiry.After(s.now()) {
+				result = settled(ctx, l, g, result, expiry)
+			}
 			err = s.showResult(ctx, g, l.units, result, true)
 			var outcome *notApplied
+			if errors.As(err, &outcome) && !result.Final() && !expiry.IsZero() {
+				return hint(err, "`althing tx wait %s --expires-at %s` waits until it is decided", id, expiry.UTC().Format(timeFormat))
+			}
 			if errors.As(err, &outcome) && result.Final() {
 				if !g.json {
 					fmt.Fprintln(s.out, outcome.Error())
@@ -205,6 +218,24 @@ assets. The exit code is 1 when no node knows the id.`,
 		})(cmd, args)
 	}
 	return cmd
+}
+
+// longestSettling bounds how long `tx show` waits for the block that settles an expired transaction.
+const longestSettling = 15 * time.Second
+
+// settled waits a little for the outcome of a transaction that is past its expiry: no block may have come since. Where none
+// comes, the result stays what it was.
+func settled(ctx context.Context, l *link, g globals, result *client.Result, expiry time.Time) *client.Result {
+	limit := longestSettling
+	if g.timeout > 0 {
+		limit = min(limit, g.timeout*3/4) // the rest is for showing it
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if final, err := l.WaitTransaction(ctx, result.ID, expiry); err == nil {
+		return final
+	}
+	return result
 }
 
 // reference reads an id and an expiry.
@@ -253,7 +284,7 @@ func (s *streams) showFile(ctx context.Context, g globals, file string) error {
 
 // fileObject is a transaction file as JSON.
 func (s *streams) fileObject(ctx context.Context, u *units, t *client.Transaction) object {
-	ops, signatures := []object{}, []object{}
+	ops, signatures, all := []object{}, []object{}, standingsOf(ctx, u, t)
 	for _, op := range t.Body().Operations {
 		if c := op.GetAssetCreate(); c != nil {
 			u.learn(c.Asset, c.Decimals)
@@ -263,13 +294,13 @@ func (s *streams) fileObject(ctx context.Context, u *units, t *client.Transactio
 	for _, signature := range t.Signatures() {
 		signatures = append(signatures, object{
 			{"account", signature.Account}, {"scheme", schemeOf(signature)}, {"public_key", fmt.Sprintf("%x", signature.PublicKey)},
-			{"good", t.CheckSignature(signature) == nil},
+			{"good", checkSignature(t, all, signature) == nil},
 		})
 	}
 	return object{
 		{"id", t.ID().String()}, {"chain_id", t.ChainID()}, {"expires_at", t.ExpiresAt().Format(timeFormat)},
 		{"expired", !t.ExpiresAt().After(s.now())}, {"payer", t.Payer()}, {"memo", t.Body().Memo},
-		{"operations", ops}, {"signers", t.Signers()}, {"missing", append([]string{}, t.Missing()...)}, {"signatures", signatures},
+		{"operations", ops}, {"signers", t.Signers()}, {"missing", missingOf(all)}, {"signatures", signatures},
 	}
 }
 

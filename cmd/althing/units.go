@@ -50,7 +50,7 @@ func (u *units) parse(ctx context.Context, asset, text string) (string, error) {
 	}
 	a, err := amount.ParseDecimal(text, decimals)
 	if err != nil {
-		return "", usagef("amount of %s, which has %d decimals: %w", asset, decimals, err)
+		return "", usagef("amount of %s, which has %s: %w", asset, plural(decimals, "decimal"), err)
 	}
 	return a.String(), nil
 }

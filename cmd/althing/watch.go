@@ -63,8 +63,8 @@ func (s *streams) watch(ctx context.Context, g globals, l *link, from, count uin
 		if g.json {
 			err = s.showJSON(value, "")
 		} else {
-			_, err = fmt.Fprintf(s.out, "block %d  %s  app hash %.16s  %d transactions, proposed by %s\n",
-				value.Height, value.Time, value.AppHash, value.TxCount, value.Proposer)
+			_, err = fmt.Fprintf(s.out, "block %d  %s  app hash %.16s  %s, proposed by %s\n",
+				value.Height, value.Time, value.AppHash, plural(value.TxCount, "transaction"), value.Proposer)
 			showOutcomes(ctx, s.out, l.units, b)
 		}
 		if err != nil {

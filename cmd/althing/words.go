@@ -35,15 +35,18 @@ func describeTransaction(ctx context.Context, out io.Writer, u *units, t *client
 		}
 		fmt.Fprintf(out, "  %d. %s\n", i+1, operationWords(ctx, u, op))
 	}
+	all := standingsOf(ctx, u, t)
 	for _, s := range t.Signatures() {
 		verdict := "good"
-		if err := t.CheckSignature(s); err != nil {
+		if err := checkSignature(t, all, s); err != nil {
 			verdict = err.Error()
 		}
 		fmt.Fprintf(out, "signed for %s by %s key %s: %s\n", s.Account, schemeOf(s), shortKey(s), verdict)
 	}
-	for _, account := range t.Missing() {
-		fmt.Fprintf(out, "the signature of %s is missing\n", account)
+	for _, st := range all {
+		if text := st.words(); text != "" {
+			fmt.Fprintln(out, text)
+		}
 	}
 }
 
@@ -67,7 +70,7 @@ func operationWords(ctx context.Context, u *units, op *ledgerv1.Operation) strin
 		return fmt.Sprintf("%s replaces key %s of %s by %s", who, keyText(o.OldKey), o.Name, keyText(o.NewKey))
 	case *ledgerv1.Operation_AssetCreate:
 		o := k.AssetCreate
-		return fmt.Sprintf("%s creates asset %s with %d decimals%s", who, o.Asset, o.Decimals, capWords(o.Cap, o.Decimals))
+		return fmt.Sprintf("%s creates asset %s with %s%s", who, o.Asset, plural(o.Decimals, "decimal"), capWords(o.Cap, o.Decimals))
 	case *ledgerv1.Operation_AssetMint:
 		o := k.AssetMint
 		return fmt.Sprintf("%s mints %s for %s", who, u.words(ctx, o.Asset, o.Amount), o.To)
@@ -98,9 +101,9 @@ func operationWords(ctx context.Context, u *units, op *ledgerv1.Operation) strin
 }
 
 func putWords(o *recordsv1.Put) string {
-	content := fmt.Sprintf("%d bytes of %s", len(o.GetData()), o.ContentType)
+	content := fmt.Sprintf("%s of %s", plural(len(o.GetData()), "byte"), o.ContentType)
 	if h := o.GetHash(); h != nil {
-		content = fmt.Sprintf("the hash %x of %d bytes of %s", h.Sha256, h.Size, o.ContentType)
+		content = fmt.Sprintf("the hash %x of %s of %s", h.Sha256, plural(h.Size, "byte"), o.ContentType)
 	}
 	text := content + " to " + o.Record
 	if o.ExpectVersion != nil {
@@ -125,7 +128,7 @@ func eventWords(ctx context.Context, u *units, e *ledgerv1.Event) string {
 		return fmt.Sprintf("%s has %s", o.Name, keyList(o.Keys, o.Threshold))
 	case *ledgerv1.Event_AssetCreated:
 		a := k.AssetCreated.GetAsset()
-		return fmt.Sprintf("asset %s is created with %d decimals%s", a.GetName(), a.GetDecimals(), capWords(a.GetCap(), a.GetDecimals()))
+		return fmt.Sprintf("asset %s is created with %s%s", a.GetName(), plural(a.GetDecimals(), "decimal"), capWords(a.GetCap(), a.GetDecimals()))
 	case *ledgerv1.Event_AssetMinted:
 		o := k.AssetMinted
 		return fmt.Sprintf("%s gets %s, newly made", o.To, u.words(ctx, o.Asset, o.Amount))
@@ -149,7 +152,7 @@ func eventWords(ctx context.Context, u *units, e *ledgerv1.Event) string {
 		return fmt.Sprintf("%s write %s%s", grantWords(c.GetWriters()), c.GetName(), cosignWords(c.GetCosign()))
 	case *ledgerv1.Event_RecordWritten:
 		o := k.RecordWritten
-		return fmt.Sprintf("%s has version %d: %d bytes of %s", o.Record, o.Version, o.Size, o.ContentType)
+		return fmt.Sprintf("%s has version %d: %s of %s", o.Record, o.Version, plural(o.Size, "byte"), o.ContentType)
 	default:
 		return "something that this version does not know"
 	}
@@ -173,6 +176,14 @@ func keyList(list []*accountsv1.WeightedKey, threshold uint32) string {
 		all = append(all, fmt.Sprintf("%s (weight %d)", keyText(k.GetPublicKey()), k.GetWeight()))
 	}
 	return fmt.Sprintf("keys %s, threshold %d", listWords(all), threshold)
+}
+
+// plural returns a number of things: `1 byte`, `2 bytes`.
+func plural[N int | uint32 | uint64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func listWords(all []string) string {

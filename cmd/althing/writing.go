@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -126,14 +127,29 @@ func (s *streams) write(ctx context.Context, g globals, w *writing, fill content
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	l.offline = w.offline
 	t, err := s.prepare(ctx, g, l, w, fill)
 	if err != nil {
-		return s.notSent(g, err)
+		return errors.Join(s.notSent(g, err), l.discardKeys())
 	}
 	if w.signOnly {
 		return s.saveTransaction(ctx, g, l, t, w.out)
 	}
-	return s.send(ctx, g, l, t, w.noWait)
+	err = s.send(ctx, g, l, t, w.noWait)
+	var outcome *notApplied
+	if errors.As(err, &outcome) && outcome.final && !w.noWait {
+		err = errors.Join(err, l.discardKeys())
+	}
+	return err
+}
+
+// discardKeys removes the key files that the command made for a transaction that will never be applied.
+func (l *link) discardKeys() error {
+	var errs []error
+	for _, file := range l.made {
+		errs = append(errs, os.Remove(file))
+	}
+	return errors.Join(errs...)
 }
 
 // prepare returns the signed transaction.
@@ -162,6 +178,11 @@ func (s *streams) prepare(ctx context.Context, g globals, l *link, w *writing, f
 		return nil, usageError(err)
 	}
 	for _, signer := range signers {
+		if w.signOnly && !offline {
+			if err := requireListed(ctx, l.Client, signer, len(w.keyFiles) > 0); err != nil {
+				return nil, err
+			}
+		}
 		if err := sign(ctx, l, t, signer, offline || len(w.keyFiles) > 0); err != nil {
 			return nil, err
 		}
@@ -245,9 +266,9 @@ func (s *streams) saveTransaction(ctx context.Context, g globals, l *link, t *cl
 		return err
 	}
 	if err := client.SaveTransaction(file, t); err != nil {
-		return err
+		return badPath(file, err)
 	}
-	missing := append([]string{}, t.Missing()...)
+	missing := missingOf(standingsOf(ctx, l.units, t))
 	value := saved{t.ID().String(), t.ChainID(), t.ExpiresAt().Format(timeFormat), file, t.Signers(), missing}
 	return s.show(g, value, func(out io.Writer) {
 		fmt.Fprintf(out, "%s holds transaction %s\n", file, t.ID())

@@ -121,13 +121,21 @@ func (a Amount) String() string {
 // `12.50` are the same.
 func ParseDecimal(s string, decimals uint32) (Amount, error) {
 	whole, fraction, point := strings.Cut(s, ".")
-	if whole == "" || (point && fraction == "") || len(whole) > maxDigits || strings.Contains(fraction, ".") {
+	if whole == "" || (point && fraction == "") || !allDigits(whole) || !allDigits(fraction) {
 		return Amount{}, fmt.Errorf("%w: %.60q; write digits and at most one point, like 12.50", ErrSyntax, s)
 	}
 	if len(fraction) > int(decimals) {
 		return Amount{}, fmt.Errorf("%w: %.60s has more than %d digits behind the point", ErrRange, s, decimals)
 	}
-	return digits(whole + fraction + strings.Repeat("0", int(decimals)-len(fraction)))
+	a, err := digits(whole + fraction + strings.Repeat("0", int(decimals)-len(fraction)))
+	if err != nil {
+		return Amount{}, fmt.Errorf("%w: %.60s is too large: the most is 2^128-1 of the smallest unit", ErrRange, s)
+	}
+	return a, nil
+}
+
+func allDigits(s string) bool {
+	return strings.IndexFunc(s, func(c rune) bool { return c < '0' || c > '9' }) < 0
 }
 
 // Format returns a with exactly decimals digits behind the point, and without a point when decimals is 0.

@@ -3,6 +3,7 @@ package amount
 import (
 	"errors"
 	"math/big"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -87,6 +88,11 @@ func TestDecimal(t *testing.T) {
 	}
 	if _, err := ParseDecimal("1.234", 2); !errors.Is(err, ErrRange) {
 		t.Errorf("three digits of two: %v", err)
+	}
+	for _, s := range []string{largest, "9" + strings.Repeat("0", 60)} {
+		if _, err := ParseDecimal(s, 2); !errors.Is(err, ErrRange) || !strings.Contains(err.Error(), s[:30]) || strings.Contains(err.Error(), largest+"00") {
+			t.Errorf("ParseDecimal(%s) = %v, want what was written and ErrRange", s, err)
+		}
 	}
 }
 

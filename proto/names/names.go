@@ -31,7 +31,10 @@ func bad(name, want string) error {
 	return &Error{Name: name, Want: want}
 }
 
-const partRule = "[a-z][a-z0-9-]{1,31}"
+const (
+	partRule     = "2 to 32 characters: lower-case letters, digits and hyphens, beginning with a letter"
+	recordIDRule = "1 to 128 characters: letters, digits, dots, underscores and hyphens, beginning with a letter or digit"
+)
 
 func isPart(s string) bool {
 	if len(s) < 2 || len(s) > MaxPart || s[0] < 'a' || s[0] > 'z' {
@@ -63,7 +66,7 @@ func isRecordID(s string) bool {
 // Org checks the name of an organisation: `acme`.
 func Org(name string) error {
 	if !isPart(name) {
-		return bad(name, "the name of an organisation: "+partRule)
+		return bad(name, "the name of an organisation, which has "+partRule)
 	}
 	if name == reserved {
 		return bad(name, "free: the ledger keeps it for itself")
@@ -74,7 +77,7 @@ func Org(name string) error {
 // Role checks the name of a role: `issuer`.
 func Role(name string) error {
 	if !isPart(name) {
-		return bad(name, "the name of a role: "+partRule)
+		return bad(name, "the name of a role, which has "+partRule)
 	}
 	return nil
 }
@@ -82,7 +85,7 @@ func Role(name string) error {
 // Node checks the name of a node: `acme-1`.
 func Node(name string) error {
 	if !isPart(name) {
-		return bad(name, "the name of a node: "+partRule)
+		return bad(name, "the name of a node, which has "+partRule)
 	}
 	return nil
 }
@@ -90,15 +93,18 @@ func Node(name string) error {
 // Network checks the name of a network, the chain id without its eight hex digits.
 func Network(name string) error {
 	if !isPart(name) {
-		return bad(name, "the name of a network: "+partRule)
+		return bad(name, "the name of a network, which has "+partRule)
 	}
 	return nil
 }
 
 func pair(name, what string) (org, rest string, err error) {
 	org, rest, found := strings.Cut(name, "/")
-	if !found || !isPart(org) || !isPart(rest) || org == reserved {
-		return "", "", bad(name, "the name of "+what+": ORG/NAME, each part "+partRule)
+	if !found || !isPart(org) || !isPart(rest) {
+		return "", "", bad(name, "the name of "+what+", ORG/NAME: each part has "+partRule)
+	}
+	if org == reserved {
+		return "", "", bad(name, "the name of "+what+": the ledger keeps the organisation "+reserved+" for itself")
 	}
 	return org, rest, nil
 }
@@ -123,12 +129,16 @@ func Collection(name string) (org string, err error) {
 
 // Record checks the name of a record, `acme/invoices/2026-001`, and returns its collection and id.
 func Record(name string) (collection, id string, err error) {
-	i := strings.LastIndexByte(name, '/')
-	if i > 0 {
-		collection, id = name[:i], name[i+1:]
-		if _, _, err := pair(collection, "a collection"); err == nil && isRecordID(id) {
-			return collection, id, nil
-		}
+	if strings.Count(name, "/") != 2 {
+		return "", "", bad(name, "the name of a record, which has three parts: ORG/COLLECTION/ID")
 	}
-	return "", "", bad(name, "the name of a record: ORG/COLLECTION/ID, an id being [A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+	i := strings.LastIndexByte(name, '/')
+	collection, id = name[:i], name[i+1:]
+	if _, _, err := pair(collection, "a collection"); err != nil {
+		return "", "", fmt.Errorf("the collection of the record: %w", err)
+	}
+	if !isRecordID(id) {
+		return "", "", bad(name, "the name of a record: its id, the part behind the collection, has "+recordIDRule)
+	}
+	return collection, id, nil
 }
