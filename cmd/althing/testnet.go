@@ -61,7 +61,7 @@ func newTestnetDownCommand(s *streams) *cobra.Command {
 				if stopped == 0 {
 					fmt.Fprintln(w, "Nothing was running.")
 				} else {
-					fmt.Fprintf(w, "Stopped %s. The ledger is kept in %s.\n", quantity(stopped, "node"), shortPath(n.Dir))
+					fmt.Fprintf(w, "Stopped %s. The ledger is kept in %s.\n", plural(stopped, "node"), shortPath(n.Dir))
 				}
 			})
 		},

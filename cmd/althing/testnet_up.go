@@ -144,7 +144,7 @@ func (u *upCommand) present(ctx context.Context, n *testnet.Network, took time.D
 		}
 	}
 	err = u.show(u.globals, up, func(w io.Writer) {
-		fmt.Fprintf(w, "Network %s is ready after %.1f s: %s.\n\n", up.ChainID, took.Seconds(), quantity(len(up.Nodes), "validator"))
+		fmt.Fprintf(w, "Network %s is ready after %.1f s: %s.\n\n", up.ChainID, took.Seconds(), plural(len(up.Nodes), "validator"))
 		fmt.Fprint(w, "NODE\tGRPC\tPID\tHOME\n")
 		for _, node := range up.Nodes {
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", node.Name, node.GRPC, node.PID, shortPath(node.Home))

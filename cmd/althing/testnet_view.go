@@ -186,9 +186,9 @@ func stateOf(n testnet.NodeStatus) string {
 // transactionsOf says how many transactions there are, and since when.
 func transactionsOf(now testnet.Snapshot) string {
 	if now.Since == 0 {
-		return quantity(now.Transactions, "transaction") + " so far"
+		return plural(now.Transactions, "transaction") + " so far"
 	}
-	return fmt.Sprintf("%s since block %d", quantity(now.Transactions, "transaction"), now.Since)
+	return fmt.Sprintf("%s since block %d", plural(now.Transactions, "transaction"), now.Since)
 }
 
 func pidOf(n testnet.NodeStatus) string {
@@ -216,12 +216,4 @@ func shortHash(hash string) string {
 		return hash[:16]
 	}
 	return hash
-}
-
-// quantity is a number of nodes, validators or transactions, with the noun in the plural unless there is one.
-func quantity[N int | uint64](count N, noun string) string {
-	if count == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", count, noun)
 }
