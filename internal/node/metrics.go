@@ -110,6 +110,11 @@ func (f *figures) transactions(s sink) {
 	for code, n := range pool.Refused {
 		s.total("mempool_refused_total", "Arrivals refused, by code.", n, "code", tx.Reason(code))
 	}
+	for id, peer := range f.gossip.Peers() {
+		s.total("gossip_sent_transactions_total", "Transactions offered to a peer since it connected.", peer.Sent, "peer", id)
+		s.total("gossip_received_transactions_total", "Transactions that a peer has offered since it connected.", peer.Received, "peer", id)
+		s.total("gossip_dropped_transactions_total", "Offers of a peer for which there was no room.", peer.Dropped, "peer", id)
+	}
 	s.total("signatures_verified_total", "Signatures checked.", pool.Verifier.Signatures)
 	s.total("verdicts_remembered_total", "Verdicts on transactions given from memory.", pool.Verifier.Remembered)
 	s.emit(prometheus.CounterValue, "verify_seconds_total", "Time spent on checking signatures, summed over cores.", pool.Verifier.Busy.Seconds())

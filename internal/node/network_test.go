@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,9 @@ func TestFourValidators(t *testing.T) {
 	}
 	pay(5, n.nodes...)
 	n.sameState(acknowledged[len(acknowledged)-1].Height)
+	if page := n.nodes[0].metrics(); !strings.Contains(page, "althing_gossip_received_transactions_total{peer=") || !strings.Contains(page, "althing_peers 3") {
+		t.Errorf("the metrics do not tell of three peers and what they offered")
+	}
 
 	last := n.nodes[3]
 	last.stop()

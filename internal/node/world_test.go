@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -345,4 +347,22 @@ func reconfigure(t testing.TB, dir string, change func(*home.Config)) {
 	if err := os.WriteFile(h.Dir.Config(), file, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// metrics returns the page that Prometheus reads.
+func (m *member) metrics() string {
+	m.t.Helper()
+	h, err := home.Load(m.home)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	res, err := http.Get("http://" + h.Config.Metrics.Listen + "/metrics")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	page, err := io.ReadAll(res.Body)
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		m.t.Fatal(err)
+	}
+	return string(page)
 }
