@@ -13,9 +13,9 @@ DIR     ?= .demo
 FUZZTIME ?= 10s
 
 # Packages in which goroutines meet. They are tested with the race detector, the others without.
-CONCURRENT := ./app/... ./client/... ./consensus/... ./internal/node/... ./mempool/... ./p2p/... ./state/... ./testnet/... ./cmd/...
+CONCURRENT := ./app/... ./client ./client/explorer ./client/pgindex ./consensus ./internal/node/... ./mempool/... ./p2p/... ./state/... ./testnet/... ./cmd/...
 MODULE     := github.com/althing-ledger/althing
-SEQUENTIAL  = $(shell go list ./... | grep -v -E '^$(MODULE)/(app|client|consensus|internal/node|mempool|p2p|state|testnet|cmd)(/|$$)')
+SEQUENTIAL  = $(shell go list ./... | grep -v -E '^$(MODULE)/((app|internal/node|mempool|p2p|state|testnet|cmd)(/|$$)|client(/explorer|/pgindex)?$$|consensus$$)')
 
 .PHONY: help
 help: ## list the targets
@@ -40,7 +40,19 @@ test: ## run the tests
 
 .PHONY: race
 race: ## run the tests of all concurrent packages with the race detector
-	CGO_ENABLED=1 go test -race $(CONCURRENT)
+	# What changes every field of every answer takes minutes under the race detector; `make test` runs it.
+	CGO_ENABLED=1 go test -race -skip EveryField $(CONCURRENT)
+	# Deriving keys from passphrases takes minutes under the race detector, and no goroutines meet there.
+	CGO_ENABLED=1 go test -race -skip Protect ./consensus/signer
+
+.PHONY: netns
+netns: ## run real nodes in network namespaces; needs root, ip and iptables
+	go test -tags netns -run Namespaces -v -timeout 5m ./testnet
+
+CHURN ?= 5m
+.PHONY: churn
+churn: ## change the members of a network under load for CHURN (5m), in random order
+	go test ./internal/node -run 'TestChurn$$' -v -timeout 1h -churn.for=$(CHURN)
 
 .PHONY: check
 check: build format vet lint proto-check tidy ## everything that a change has to pass

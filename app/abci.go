@@ -29,6 +29,8 @@ type staged struct {
 	time     int64
 	outcomes []outcome
 	rules    *rules
+	members  bool     // the registry has changed
+	silenced []string // orgs that the block suspended or removed
 }
 
 // Info tells the engine where this node's state stands.
@@ -87,13 +89,14 @@ func (a *App) ProcessProposal(_ context.Context, req *abci.RequestProcessProposa
 		size += sizeInBlock(raw)
 	}
 	if most := a.rules.Load().charter.MaxBlockBytes; uint64(size) > most {
-		a.log.Warn("refused a proposal", "height", req.Height, "reason", "too large", "bytes", size, "most", most)
+		a.log.Warn("refused a proposal", "height", req.Height, "proposer", a.validator(req.ProposerAddress),
+			"reason", "too large", "bytes", size, "most", most)
 		a.counters.refusedProposals.Add(1)
 		return reject, nil
 	}
 	err := a.try(req, func() []mempool.Verdict { return a.verifier.Verify(req.Txs, a.rules.Load().limits) })
 	if errors.Is(err, errInvalidProposal) {
-		a.log.Warn("refused a proposal", "height", req.Height, "reason", err.Error())
+		a.log.Warn("refused a proposal", "height", req.Height, "proposer", a.validator(req.ProposerAddress), "reason", err.Error())
 		a.counters.refusedProposals.Add(1)
 		return reject, nil
 	}
@@ -112,6 +115,9 @@ func (a *App) try(req *abci.RequestProcessProposal, verify func() []mempool.Verd
 	}
 	t := &trial{hash: bytes.Clone(req.Hash), block: b}
 	err = a.guarded(b, func() (err error) {
+		if err := b.convict(req.Misbehavior); err != nil {
+			return err
+		}
 		t.outcomes, err = b.run(verify(), true)
 		return err
 	})
@@ -155,11 +161,14 @@ func (a *App) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (
 		return nil, err
 	}
 	defer b.release()
+	if err := b.keepRaw(a.evidence.of(req.Height)); err != nil {
+		return nil, err
+	}
 	local, err := b.localWrites(outcomes)
 	if err != nil {
 		return nil, err
 	}
-	next, err := readRules(b.kv)
+	next, err := readRules(b.kv, b.height+1)
 	if err != nil {
 		return nil, err
 	}
@@ -167,12 +176,21 @@ func (a *App) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (
 	if err != nil {
 		return nil, fmt.Errorf("stage block %d: %w", b.height, err)
 	}
-	a.staged = &staged{height: b.height, time: b.time, outcomes: outcomes, rules: next}
-	results := make([]*abci.ExecTxResult, len(outcomes))
-	for i, o := range outcomes {
-		results[i] = &abci.ExecTxResult{Code: uint32(o.Code), Data: o.result}
+	a.staged = &staged{
+		height: b.height, time: b.time, outcomes: outcomes, rules: next, members: b.changed&members != 0, silenced: b.silenced,
 	}
-	return &abci.ResponseFinalizeBlock{TxResults: results, AppHash: root}, nil
+	updates, err := b.validatorUpdates()
+	if err != nil {
+		return nil, err
+	}
+	res := &abci.ResponseFinalizeBlock{
+		TxResults: make([]*abci.ExecTxResult, len(outcomes)), AppHash: root,
+		ValidatorUpdates: updates, ConsensusParamUpdates: paramUpdates(b.rules, next),
+	}
+	for i, o := range outcomes {
+		res.TxResults[i] = &abci.ExecTxResult{Code: uint32(o.Code), Data: o.result}
+	}
+	return res, nil
 }
 
 // decided returns the executed block of a request.
@@ -187,7 +205,11 @@ func (a *App) decided(req *abci.RequestFinalizeBlock) (*block, []outcome, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	outcomes, err := b.run(verdicts, false)
+	err = b.convict(req.Misbehavior)
+	var outcomes []outcome
+	if err == nil {
+		outcomes, err = b.run(verdicts, false)
+	}
 	if err != nil {
 		b.release()
 		return nil, nil, err
@@ -202,10 +224,14 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		return nil, errors.New("commit without a block")
 	}
 	a.staged = nil
+	a.keepAtLeast(done.rules.charter)
 	if err := a.store.Commit(); err != nil {
 		return nil, fmt.Errorf("commit block %d: %w", done.height, err)
 	}
 	a.rules.Store(done.rules)
+	if err := a.refreshRegistry(done); err != nil {
+		return nil, err
+	}
 	ids := make([]tx.ID, 0, len(done.outcomes))
 	for _, o := range done.outcomes {
 		if o.admitted {
@@ -218,8 +244,18 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		}
 	}
 	a.pool.Commit(done.height, time.Unix(0, done.time), ids)
+	silenced, err := a.stillSilenced(done.silenced)
+	if err != nil {
+		return nil, err
+	}
+	for _, org := range silenced {
+		a.pool.Discard(org, tx.Reject(ledgerv1.Code_CODE_ORG_NOT_ACTIVE, "the org %s is not an active member any more: its accounts cannot act", org))
+	}
+	if len(silenced) > 0 {
+		a.pool.Recheck() // others may pay for what it signs
+	}
 	a.waiters.commit(done, a.pool.Pending)
-	return &abci.ResponseCommit{RetainHeight: int64(a.store.RetainHeight())}, nil
+	return &abci.ResponseCommit{RetainHeight: int64(a.needed(a.store.RetainHeight()))}, nil
 }
 
 // sizeInBlock is the number of bytes that a transaction takes in an encoded block: a tag, its length and its own.

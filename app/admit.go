@@ -42,9 +42,14 @@ func (b *block) admit(v mempool.Verdict) error {
 	if err := accounts.Authorize(accounts.Read(b.kv), t); err != nil {
 		return err
 	}
+	charter := b.rules.charter
+	if err := b.quotas.admissible(b.kv, t, charter); err != nil {
+		return err
+	}
 	if err := b.countLong(t); err != nil {
 		return err
 	}
+	b.quotas.admit(t)
 	b.ids[t.ID] = struct{}{}
 	return nil
 }
@@ -71,6 +76,8 @@ func use(err error) mempool.Use {
 		return mempool.Take
 	case ledgerv1.Code_CODE_EXPIRY_TOO_DISTANT, ledgerv1.Code_CODE_TOO_MANY_LONG_EXPIRIES:
 		return mempool.Keep
+	case ledgerv1.Code_CODE_ORG_BLOCK_FULL:
+		return mempool.KeepOrg
 	default:
 		return mempool.Drop
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/althing-ledger/althing/app/accounts"
 	"github.com/althing-ledger/althing/app/exec"
 	"github.com/althing-ledger/althing/app/governance"
+	"github.com/althing-ledger/althing/app/membership"
 	"github.com/althing-ledger/althing/mempool"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	"github.com/althing-ledger/althing/proto/tx"
@@ -35,6 +36,12 @@ type Config struct {
 	Verifier mempool.VerifierConfig
 	// Pool bounds the pool of pending transactions. The application fills in its own callbacks.
 	Pool mempool.Config
+	// MembersChanged hears of the registry when the application begins and whenever a block has changed who may connect or
+	// vote. It is called from the goroutine of consensus calls and must not block. May be nil.
+	MembersChanged func(*membership.Registry)
+	// Retain returns the lowest height that something beside consensus still needs, 0 for none: its block and its outcomes, and
+	// those of all that follow, are kept. It is called from the goroutine of consensus calls and must not block. May be nil.
+	Retain func() uint64
 	// MaxWaiters bounds the calls that wait for transactions at one time. Default 100,000.
 	MaxWaiters int
 	// Logger receives what is wrong with proposals of others. Default: none.
@@ -46,6 +53,16 @@ type rules struct {
 	charter *governancev1.Charter
 	level   uint64
 	limits  tx.Limits
+	upgrade *governancev1.Upgrade // what is planned, nil for nothing
+}
+
+// known returns [ErrNewerRules] when this program does not know the rules of the next block.
+func (r *rules) known() error {
+	if r.level > FeatureLevel {
+		return fmt.Errorf("%w: the next block follows feature level %d, this program knows %d; the members decided: %q",
+			ErrNewerRules, r.level, FeatureLevel, r.upgrade.GetNote())
+	}
+	return nil
 }
 
 // App is the state machine of one node.
@@ -59,12 +76,17 @@ type App struct {
 	log      *slog.Logger
 	waiters  *waiters
 
-	rules    atomic.Pointer[rules]
-	counters counters
+	rules          atomic.Pointer[rules]
+	registry       atomic.Pointer[membership.Registry]
+	membersChanged func(*membership.Registry)
+	retain         func() uint64
+	counters       counters
 
 	// The rest belongs to the goroutine of consensus calls.
 	tried  *trial  // the last proposal that was executed and found valid
 	staged *staged // between FinalizeBlock and Commit
+	// evidence is what the engine has handed over for the block that is being decided.
+	evidence evidence
 }
 
 // New returns the state machine on top of a store, which may be empty. It returns [ErrForeignState] when the store is of
@@ -76,7 +98,11 @@ func New(cfg Config) (*App, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{genesis: cfg.Genesis, store: cfg.Store, log: cfg.Logger, waiters: newWaiters(cfg.MaxWaiters)}
+	a := &App{genesis: cfg.Genesis, store: cfg.Store, log: cfg.Logger, waiters: newWaiters(cfg.MaxWaiters),
+		membersChanged: cfg.MembersChanged, retain: cfg.Retain}
+	if a.retain == nil {
+		a.retain = func() uint64 { return 0 }
+	}
 	view := a.store.Latest()
 	defer view.Release()
 	kv, err := a.newest(view)
@@ -86,11 +112,21 @@ func New(cfg Config) (*App, error) {
 	if err := a.checkOrigin(view, kv); err != nil {
 		return nil, err
 	}
-	r, err := readRules(kv)
+	r, err := readRules(kv, view.Height()+1)
 	if err != nil {
 		return nil, err
 	}
+	if err := r.known(); err != nil {
+		return nil, err
+	}
 	a.rules.Store(r)
+	a.keepAtLeast(r.charter)
+	if a.membersChanged == nil {
+		a.membersChanged = func(*membership.Registry) {}
+	}
+	if err := a.loadRegistry(view); err != nil {
+		return nil, err
+	}
 
 	cfg.Verifier.ChainID = a.genesis.ChainID
 	cfg.Verifier.Validate = CheckOperations
@@ -103,6 +139,7 @@ func New(cfg Config) (*App, error) {
 	cfg.Pool.StaleBlock = func() time.Duration { return seconds(a.rules.Load().charter.StaleBlockSeconds) }
 	cfg.Pool.Authorize = a.authorize
 	cfg.Pool.Committed = a.committed
+	cfg.Pool.Dropped = a.waiters.refuse
 	cfg.Pool.Height, cfg.Pool.BlockTime = view.Height(), view.BlockTime()
 	if a.pool, err = mempool.NewPool(cfg.Pool); err != nil {
 		return nil, err
@@ -147,34 +184,44 @@ func (a *App) checkOrigin(view *state.View, kv exec.KV) error {
 	return nil
 }
 
-func readRules(kv state.Reader) (*rules, error) {
+// readRules returns what a state says about the block of a height.
+func readRules(kv exec.Reader, height uint64) (*rules, error) {
 	reader := governance.Read(kv)
 	charter, err := reader.Charter()
 	if err != nil {
 		return nil, err
 	}
-	level, err := reader.FeatureLevel()
+	level, err := reader.LevelAt(height)
 	if err != nil {
 		return nil, err
 	}
-	if level > FeatureLevel {
-		return nil, fmt.Errorf("%w: the ledger is at feature level %d, this program knows %d", ErrNewerRules, level, FeatureLevel)
+	upgrade, err := reader.Upgrade()
+	if err != nil {
+		return nil, err
 	}
-	return &rules{charter: charter, level: level, limits: governance.Limits(charter)}, nil
+	return &rules{charter: charter, level: level, limits: governance.Limits(charter), upgrade: upgrade}, nil
 }
 
-// authorize says whether the signatures of a transaction authorise it on the newest state.
+// authorize says whether the signatures of a transaction authorise it on the newest state, and refuses early what the newest
+// state shows to be in vain.
 func (a *App) authorize(t *tx.Tx) error {
 	view := a.store.Latest()
 	defer view.Release()
-	if view.Height() > 0 {
-		return accounts.Authorize(accounts.Read(view), t)
+	var kv exec.Reader = view
+	if view.Height() == 0 {
+		genesis, err := a.newest(view)
+		if err != nil {
+			return err
+		}
+		kv = genesis
 	}
-	kv, err := a.newest(view)
-	if err != nil {
+	if err := accounts.Authorize(accounts.Read(kv), t); err != nil {
 		return err
 	}
-	return accounts.Authorize(accounts.Read(kv), t)
+	if err := checkStored(kv, t, 0, a.rules.Load().charter); err != nil {
+		return err
+	}
+	return a.foresee(view, t)
 }
 
 // committed says whether a block holds the transaction.

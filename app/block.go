@@ -7,8 +7,11 @@ import (
 
 	"github.com/althing-ledger/althing/app/accounts"
 	"github.com/althing-ledger/althing/app/exec"
+	"github.com/althing-ledger/althing/app/membership"
 	"github.com/althing-ledger/althing/mempool"
+	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/names"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
 )
@@ -23,20 +26,30 @@ type block struct {
 	height uint64
 	time   int64 // nanoseconds since 1970, UTC
 	rules  *rules
-	oldest uint64 // the oldest height whose state this node keeps
+	oldest uint64 // the oldest height whose outcomes this node keeps
 
 	ids      map[tx.ID]struct{}      // admitted so far
 	long     map[string]longExpiries // of the orgs in longOrgs, as the block will leave them
 	longOrgs []string
 
-	// keysChanged says that a transaction of the block has changed accounts, so that authority must be looked at again.
-	keysChanged bool
+	quotas quotas
+	// convictions are what became of the misbehaviour in the block, in its order.
+	convictions []membership.Conviction
+
+	// changed is what the transactions of the block have changed so far.
+	changed touch
+	// silenced are the orgs that the block has suspended or removed.
+	silenced []string
 	// running is the transaction that is being looked at, for whoever catches a panic.
 	running *tx.Tx
 }
 
 // begin opens the next block.
 func (a *App) begin(height uint64, at time.Time) (*block, error) {
+	rules := a.rules.Load()
+	if err := rules.known(); err != nil {
+		return nil, fmt.Errorf("begin block %d: %w", height, err)
+	}
 	view := a.store.Latest()
 	if view.Height() != 0 && view.Height()+1 != height {
 		view.Release()
@@ -48,7 +61,7 @@ func (a *App) begin(height uint64, at time.Time) (*block, error) {
 		return nil, err
 	}
 	return &block{
-		view: view, kv: kv, height: height, time: at.UnixNano(), rules: a.rules.Load(), oldest: a.store.Oldest(),
+		view: view, kv: kv, height: height, time: at.UnixNano(), rules: rules, oldest: a.needed(a.store.Oldest()),
 		ids: make(map[tx.ID]struct{}), long: make(map[string]longExpiries),
 	}, nil
 }
@@ -98,6 +111,9 @@ func (b *block) run(verdicts []mempool.Verdict, strict bool) ([]outcome, error) 
 		return outcomes, nil
 	}
 	b.rememberLong()
+	if err := b.quotas.remember(b.kv); err != nil {
+		return nil, err
+	}
 	return outcomes, b.rememberIDs(ids)
 }
 
@@ -123,22 +139,29 @@ func (o *outcome) reject(err error) {
 
 // seal encodes what the block's header will commit to.
 func (o *outcome) seal() error {
-	r := &ledgerv1.TxResult{Id: o.Id}
-	if o.Code == ledgerv1.Code_CODE_OK {
-		hash := tx.EventsHash(o.Events)
-		r.EventsHash = hash[:]
+	result, err := Committed(o.TxOutcome)
+	o.result = result.GetData()
+	return err
+}
+
+// requireStillActive rejects an operation of an org that an earlier one of the same transaction, a deciding vote, has suspended
+// or removed.
+func requireStillActive(kv exec.Reader, op *ledgerv1.Operation) error {
+	org, err := names.Account(op.Account)
+	if err != nil {
+		return tx.Reject(ledgerv1.Code_CODE_BAD_NAME, "%v", err)
 	}
-	var err error
-	if o.result, err = r.MarshalVTStrict(); err != nil {
-		return fmt.Errorf("encode the result of transaction %x: %w", o.Id, err)
+	active, err := accounts.Read(kv).IsActive(org)
+	if err != nil || active {
+		return err
 	}
-	return nil
+	return tx.Reject(ledgerv1.Code_CODE_AUTHORITY_CHANGED, "an earlier operation of the transaction has taken the membership of %s", org)
 }
 
 // execute applies an admitted transaction through kv, all of its operations or none.
 func (b *block) execute(kv *state.Overlay, t *tx.Tx, o *outcome) error {
 	defer kv.Discard()
-	if b.keysChanged {
+	if b.changed&authority != 0 {
 		if err := accounts.Authorize(accounts.Read(kv), t); err != nil {
 			if _, rejected := tx.CodeOf(err); !rejected {
 				return err
@@ -148,15 +171,22 @@ func (b *block) execute(kv *state.Overlay, t *tx.Tx, o *outcome) error {
 		}
 	}
 	var events ledgerv1.EventList
+	var silenced []string
 	env := exec.Env{FeatureLevel: b.rules.level, Height: b.height, Time: b.time, TxID: t.ID}
 	env.Emit = func(e *ledgerv1.Event) {
 		e.Operation = env.Operation
 		events.Events = append(events.Events, e)
+		if s := e.GetOrgStatusChanged(); s != nil && s.Status != accountsv1.OrgStatus_ORG_STATUS_ACTIVE {
+			silenced = append(silenced, s.Name)
+		}
 	}
-	keysChanged := false
+	var changed touch
 	for i, op := range t.Body.Operations {
-		env.Operation, env.Account = uint32(i), op.Account
-		changes, err := deliver(&env, kv, op)
+		env.Operation = uint32(i)
+		more, err := deliver(&env, kv, op)
+		if err == nil && changed&members != 0 {
+			err = requireStillActive(kv, op)
+		}
 		if err != nil {
 			if _, rejected := tx.CodeOf(err); !rejected {
 				return fmt.Errorf("operation %d: %w", i, err)
@@ -165,14 +195,16 @@ func (b *block) execute(kv *state.Overlay, t *tx.Tx, o *outcome) error {
 			o.reject(err)
 			return nil
 		}
-		keysChanged = keysChanged || changes
+		changed |= more
 	}
 	encoded, err := events.MarshalVTStrict()
 	if err != nil {
 		return fmt.Errorf("encode the events: %w", err)
 	}
 	o.Events = encoded
-	b.keysChanged = b.keysChanged || keysChanged
+	b.changed |= changed
+	b.silenced = append(b.silenced, silenced...)
+	b.quotas.applied(t)
 	kv.Commit()
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 	"github.com/althing-ledger/althing/state/statetest"
 )
 
@@ -199,11 +200,16 @@ func TestPanicRefusesTheProposal(t *testing.T) {
 	}
 }
 
+// keepLittle is the charter of a network whose nodes may forget almost everything.
+func keepLittle(doc *genesisv1.Genesis) {
+	doc.Charter = &governancev1.Charter{KeepHeights: 2, KeepSeconds: 1}
+}
+
 // TestForgetting runs blocks past the expiry of their transactions: the tree keeps the digests of unexpired ids only, and
 // the index lets go of what is pruned and expired, and says so.
 func TestForgetting(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorldWith(t, keepLittle)
 	cfg := statetest.Config(t.TempDir())
 	cfg.KeepHeights = 3
 	r := funded(t, w, cfg)
@@ -220,7 +226,7 @@ func TestForgetting(t *testing.T) {
 	leaves := 0
 	view := r.store.Latest()
 	defer view.Release()
-	start, end := state.PrefixRange(state.Key(state.PrefixBlockIDs))
+	start, end := keyspace.PrefixRange(keyspace.Key(keyspace.PrefixBlockIDs))
 	if err := view.Scan(start, end, func(_, _ []byte) (bool, error) { leaves++; return true, nil }); err != nil {
 		t.Fatal(err)
 	}

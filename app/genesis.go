@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -15,10 +16,12 @@ import (
 	"github.com/althing-ledger/althing/app/exec"
 	"github.com/althing-ledger/althing/app/governance"
 	"github.com/althing-ledger/althing/app/membership"
+	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	genesisv1 "github.com/althing-ledger/althing/proto/gen/althing/genesis/v1"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	"github.com/althing-ledger/althing/proto/names"
 	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // FeatureLevel is the newest set of rules that this program knows.
@@ -38,6 +41,8 @@ var ErrGenesis = errors.New("invalid genesis document")
 // Genesis is the document a network starts from, with what follows from its bytes.
 type Genesis struct {
 	Doc *genesisv1.Genesis
+	// File is the file itself, byte by byte. It must not be modified.
+	File []byte
 	// Hash is the SHA-256 of the file, and the app hash before the first block.
 	Hash [32]byte
 	// ChainID is the network's name and the first eight hex digits of Hash.
@@ -54,7 +59,7 @@ func ParseGenesis(file []byte) (Genesis, error) {
 	if err := protojson.Unmarshal(file, doc); err != nil {
 		return Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
-	g := Genesis{Doc: doc, Hash: sha256.Sum256(file)}
+	g := Genesis{Doc: doc, File: bytes.Clone(file), Hash: sha256.Sum256(file)}
 	g.ChainID = doc.Name + "-" + hex.EncodeToString(g.Hash[:])[:chainHashDigits]
 	if err := g.validate(); err != nil {
 		return Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
@@ -104,16 +109,82 @@ func (g Genesis) validate() error {
 }
 
 // originKey holds the genesis hash, so that the state itself says which network it is of.
-func originKey() []byte { return state.Key(state.PrefixChain, "genesis") }
+func originKey() []byte { return keyspace.Key(keyspace.PrefixChain, "genesis") }
 
 // write puts the state of the document into an empty store.
 func (g Genesis) write(kv exec.KV) error {
 	kv.Set(originKey(), g.Hash[:])
 	return errors.Join(
 		governance.Genesis(kv, g.Doc.Charter, g.Doc.FeatureLevel),
-		accounts.Genesis(kv, g.Doc.Orgs, g.Doc.Accounts),
+		accounts.Genesis(kv, g.Doc.Orgs, g.allotments(), g.Doc.Accounts),
 		membership.Genesis(kv, g.Doc.Orgs, g.Doc.Nodes),
 	)
+}
+
+// allotments are what the charter gives every org, or what the document lists for it, if that is more.
+func (g Genesis) allotments() map[string]*accountsv1.Allotment {
+	charter := g.Charter()
+	listed := make(map[string]*accountsv1.Allotment, len(g.Doc.Orgs))
+	for _, n := range g.Doc.Nodes {
+		if listed[n.GetNode().GetOrg()] == nil {
+			listed[n.GetNode().GetOrg()] = &accountsv1.Allotment{}
+		}
+		// Powers are at most a million each; what is not is refused beside this.
+		listed[n.GetNode().GetOrg()].Power += min(n.GetNode().GetPower(), membership.MaxPower)
+		listed[n.GetNode().GetOrg()].Nodes++
+	}
+	allotments := make(map[string]*accountsv1.Allotment, len(g.Doc.Orgs))
+	for _, org := range g.Doc.Orgs {
+		allotments[org] = &accountsv1.Allotment{
+			Power: max(charter.OrgPower, listed[org].GetPower()),
+			Nodes: max(charter.OrgNodes, listed[org].GetNodes()),
+		}
+	}
+	return allotments
+}
+
+// registry is who may connect and vote before the first block.
+func (g Genesis) registry() (*membership.Registry, error) {
+	kv := &leaves{values: make(map[string][]byte)}
+	if err := g.write(kv); err != nil {
+		return nil, err
+	}
+	return membership.Load(kv, 0, g.Time().UnixNano())
+}
+
+// leaves is a small state in memory that can be scanned, which a write buffer cannot.
+type leaves struct {
+	keys   []string // ascending
+	values map[string][]byte
+}
+
+func (l *leaves) Get(key []byte) ([]byte, error) { return l.values[string(key)], nil }
+
+func (l *leaves) Set(key, value []byte) {
+	if i, found := slices.BinarySearch(l.keys, string(key)); !found {
+		l.keys = slices.Insert(l.keys, i, string(key))
+	}
+	l.values[string(key)] = bytes.Clone(value)
+}
+
+func (l *leaves) Delete(key []byte) {
+	if i, found := slices.BinarySearch(l.keys, string(key)); found {
+		l.keys = slices.Delete(l.keys, i, i+1)
+	}
+	delete(l.values, string(key))
+}
+
+func (l *leaves) Scan(start, end []byte, fn func(key, value []byte) (more bool, err error)) error {
+	from, _ := slices.BinarySearch(l.keys, string(start))
+	for _, key := range l.keys[from:] {
+		if end != nil && key >= string(end) {
+			return nil
+		}
+		if more, err := fn([]byte(key), l.values[key]); err != nil || !more {
+			return err
+		}
+	}
+	return nil
 }
 
 // nothing is state without a key.

@@ -40,10 +40,10 @@ func TestGenesisRefusals(t *testing.T) {
 		{"an org twice", func(g *genesisv1.Genesis) { g.Orgs = append(g.Orgs, "acme") }, "acme"},
 		{"an org without an admin", func(g *genesisv1.Genesis) { g.Orgs = append(g.Orgs, "hooli") }, "hooli"},
 		{"an account of nobody", func(g *genesisv1.Genesis) { g.Accounts[0].Name = "hooli/admin" }, "hooli"},
-		{"a node key twice", func(g *genesisv1.Genesis) { g.Nodes[1].NodeKey = g.Nodes[0].NodeKey }, "key"},
+		{"a node key twice", func(g *genesisv1.Genesis) { g.Nodes[1].Node.NodeKey = g.Nodes[0].Node.NodeKey }, "key"},
 		{"no validator", func(g *genesisv1.Genesis) {
 			for _, n := range g.Nodes {
-				n.ValidatorKey, n.Power = nil, 0
+				n.Node.ValidatorKey, n.Node.Power, n.ValidatorKeyProof = nil, 0, nil
 			}
 		}, "validator"},
 	} {

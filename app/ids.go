@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/althing-ledger/althing/app/exec"
 	"github.com/althing-ledger/althing/keys"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 const (
@@ -27,7 +28,7 @@ type remembered struct {
 
 // idsKey orders the leaves by the time at which they may be forgotten.
 func idsKey(lastExpiry int64, height uint64) []byte {
-	return state.Uint64(state.Uint64(state.Key(state.PrefixBlockIDs), uint64(lastExpiry)), height)
+	return keyspace.Uint64(keyspace.Uint64(keyspace.Key(keyspace.PrefixBlockIDs), uint64(lastExpiry)), height)
 }
 
 // idsLeaf is what the tree keeps of a block's ids: their digest, which binds the list that nodes keep beside the tree, and
@@ -50,7 +51,7 @@ func (b *block) rememberIDs(ids []remembered) error {
 	last, leaf := idsLeaf(ids)
 	b.kv.Set(idsKey(last, b.height), leaf)
 	forgotten := 0
-	start, end := state.PrefixRange(state.Key(state.PrefixBlockIDs))
+	start, end := keyspace.PrefixRange(keyspace.Key(keyspace.PrefixBlockIDs))
 	return b.view.Scan(start, end, func(key, _ []byte) (bool, error) {
 		if forgotten == forgetPerBlock || int64(binary.BigEndian.Uint64(key[1:])) > b.time {
 			return false, nil
@@ -73,9 +74,9 @@ type longBucket struct {
 
 func hourOf(nanoseconds int64) uint32 { return uint32(nanoseconds / int64(time.Hour)) }
 
-func longKey(org string) []byte { return state.Key(state.PrefixLongExpiry, org) }
+func longKey(org string) []byte { return keyspace.Key(keyspace.PrefixLongExpiry, org) }
 
-func readLong(kv state.Reader, org string) (longExpiries, error) {
+func readLong(kv exec.Reader, org string) (longExpiries, error) {
 	leaf, err := kv.Get(longKey(org))
 	if err != nil || leaf == nil {
 		return nil, err

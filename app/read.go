@@ -7,6 +7,7 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // TransactionAt is what a node knows about a transaction at a height.
@@ -78,7 +79,7 @@ func (a *App) Outcomes(height uint64) ([]*ledgerv1.TxOutcome, error) {
 		return nil, fmt.Errorf("block %d: %w", height, ErrHistoryPruned)
 	}
 	var outcomes []*ledgerv1.TxOutcome
-	start, end := state.PrefixRange(state.Uint64(state.Key(state.LocalBlockResults), height))
+	start, end := keyspace.PrefixRange(keyspace.Uint64(keyspace.Key(keyspace.LocalBlockResults), height))
 	err = view.ScanLocal(start, end, false, func(_, page []byte) (bool, error) {
 		return true, eachOutcome(page, func(encoded []byte) (bool, error) {
 			o, err := decodeOutcome(encoded)

@@ -8,6 +8,7 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // What is kept beside the tree, in the same batch as the block:
@@ -33,7 +34,7 @@ type entry struct {
 	expiresAt int64
 }
 
-func entryKey(id tx.ID) []byte { return append(state.Key(state.LocalTransactions), id[:]...) }
+func entryKey(id tx.ID) []byte { return append(keyspace.Key(keyspace.LocalTransactions), id[:]...) }
 
 func (e entry) encode() []byte {
 	b := append(make([]byte, 0, entrySize), localFormat)
@@ -61,7 +62,7 @@ func findEntry(view *state.View, id tx.ID) (*entry, error) {
 }
 
 func pageKey(height uint64, page uint32) []byte {
-	return binary.BigEndian.AppendUint32(state.Uint64(state.Key(state.LocalBlockResults), height), page)
+	return binary.BigEndian.AppendUint32(keyspace.Uint64(keyspace.Key(keyspace.LocalBlockResults), height), page)
 }
 
 func encodePage(outcomes []outcome) ([]byte, error) {
@@ -131,7 +132,9 @@ func findOutcome(view *state.View, e *entry) (*ledgerv1.TxOutcome, error) {
 	return found, nil
 }
 
-func summaryKey(height uint64) []byte { return state.Uint64(state.Key(state.LocalSummaries), height) }
+func summaryKey(height uint64) []byte {
+	return keyspace.Uint64(keyspace.Key(keyspace.LocalSummaries), height)
+}
 
 func encodeSummary(count uint32, lastExpiry int64) []byte {
 	b := append(make([]byte, 0, summarySize), localFormat)
@@ -146,7 +149,7 @@ func decodeSummary(b []byte) (count uint32, lastExpiry int64, err error) {
 	return binary.BigEndian.Uint32(b[1:]), int64(binary.BigEndian.Uint64(b[5:])), nil
 }
 
-func horizonKey() []byte { return state.Key(state.LocalHorizon) }
+func horizonKey() []byte { return keyspace.Key(keyspace.LocalHorizon) }
 
 // localWrites is what the block leaves beside the tree.
 func (b *block) localWrites(outcomes []outcome) ([]state.LocalWrite, error) {
@@ -174,15 +177,23 @@ func (b *block) localWrites(outcomes []outcome) ([]state.LocalWrite, error) {
 	return b.dropOld(writes)
 }
 
-// dropOld adds the removal of what is kept of the oldest blocks, once their state is pruned and all of their transactions
-// have expired: until then the index is what refuses a repetition.
+// needed returns a height from which on something is kept, or the lower one that something beside consensus still needs.
+func (a *App) needed(kept uint64) uint64 {
+	if needed := a.retain(); needed != 0 && needed < kept {
+		return needed
+	}
+	return kept
+}
+
+// dropOld adds the removal of what is kept of the oldest blocks, once their state is pruned, nothing beside consensus needs
+// them, and all of their transactions have expired: until then the index is what refuses a repetition.
 func (b *block) dropOld(writes []state.LocalWrite) ([]state.LocalWrite, error) {
 	dropped, horizon := 0, uint64(0)
 	_, lastExpiry, err := readHorizon(b.view)
 	if err != nil {
 		return nil, err
 	}
-	start, end := state.PrefixRange(state.Key(state.LocalSummaries))
+	start, end := keyspace.PrefixRange(keyspace.Key(keyspace.LocalSummaries))
 	err = b.view.ScanLocal(start, end, false, func(key, value []byte) (bool, error) {
 		height := binary.BigEndian.Uint64(key[1:])
 		count, last, err := decodeSummary(value)

@@ -29,8 +29,14 @@ type waiters struct {
 }
 
 type waiter struct {
-	expiresAt int64              // nanoseconds since 1970; 0 when the caller does not know
-	answer    chan TransactionAt // holds one
+	expiresAt int64       // nanoseconds since 1970; 0 when the caller does not know
+	answer    chan answer // holds one
+}
+
+// answer is what a waiter hears: what became of the transaction, or why this node gave it up.
+type answer struct {
+	TransactionAt
+	refused error
 }
 
 func newWaiters(most int) *waiters {
@@ -44,7 +50,7 @@ func (w *waiters) add(id tx.ID, expiresAt int64) (*waiter, error) {
 		return nil, ErrTooManyWaiters
 	}
 	w.count++
-	one := &waiter{expiresAt: expiresAt, answer: make(chan TransactionAt, 1)}
+	one := &waiter{expiresAt: expiresAt, answer: make(chan answer, 1)}
 	w.byID[id] = append(w.byID[id], one)
 	return one, nil
 }
@@ -78,13 +84,13 @@ func (w *waiters) commit(s *staged, pending func(tx.ID) bool) {
 		}
 		id := tx.ID(o.Id)
 		for _, one := range w.byID[id] {
-			one.tell(TransactionAt{Status: statusOf(o.Code), Outcome: o.TxOutcome, Height: s.height})
+			one.tell(answer{TransactionAt: TransactionAt{Status: statusOf(o.Code), Outcome: o.TxOutcome, Height: s.height}})
 		}
 	}
 	for id, list := range w.byID {
 		for _, one := range list {
 			if one.expiresAt != 0 && one.expiresAt <= s.time && !pending(id) {
-				one.tell(TransactionAt{Status: ledgerv1.TxStatus_TX_STATUS_EXPIRED, Height: s.height})
+				one.tell(answer{TransactionAt: TransactionAt{Status: ledgerv1.TxStatus_TX_STATUS_EXPIRED, Height: s.height}})
 			}
 		}
 	}
@@ -92,10 +98,19 @@ func (w *waiters) commit(s *staged, pending func(tx.ID) bool) {
 	w.changed = make(chan struct{})
 }
 
+// refuse tells those who wait for a transaction that this node holds it no longer, and why.
+func (w *waiters) refuse(id tx.ID, reason error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range w.byID[id] {
+		one.tell(answer{refused: reason})
+	}
+}
+
 // tell gives the first answer; a waiter that has one needs no other.
-func (one *waiter) tell(t TransactionAt) {
+func (one *waiter) tell(a answer) {
 	select {
-	case one.answer <- t:
+	case one.answer <- a:
 	default:
 	}
 }
@@ -121,7 +136,8 @@ func (a *App) Waiting() int {
 }
 
 // WaitTransaction returns when the transaction's status is final on this node. The error is that of the context,
-// [ErrTooManyWaiters], or one that [App.Transaction] returns.
+// [ErrTooManyWaiters], one that [App.Transaction] returns, or a [tx.Rejection] when this node has given up a transaction that
+// was pending: the newest state refuses it, and unless another node still holds it, it may be sent again.
 func (a *App) WaitTransaction(ctx context.Context, id tx.ID, expiresAt int64) (TransactionAt, error) {
 	// What is known needs no waiter, of which there may be none left.
 	now, err := a.Transaction(id, expiresAt)
@@ -138,8 +154,11 @@ func (a *App) WaitTransaction(ctx context.Context, id tx.ID, expiresAt int64) (T
 		return now, err
 	}
 	select {
-	case t := <-one.answer:
-		return t, nil
+	case heard := <-one.answer:
+		if heard.refused != nil {
+			return now, heard.refused
+		}
+		return heard.TransactionAt, nil
 	case <-ctx.Done():
 		return now, ctx.Err()
 	}

@@ -92,11 +92,7 @@ func newWorldWith(t testing.TB, change func(*genesisv1.Genesis)) *world {
 				Name: name, Keys: []*accountsv1.WeightedKey{listed(w.keys[name])}, Threshold: 1, Roles: roles,
 			})
 		}
-		doc.Nodes = append(doc.Nodes, &membershipv1.Node{
-			Name: org + "-1", Org: org, Power: 10, Addresses: []string{fmt.Sprintf("127.0.0.1:%d", 26656+i)},
-			NodeKey:      keyOf(t, keys.SchemeEd25519, org+" node").Public().Bytes(),
-			ValidatorKey: keyOf(t, keys.SchemeEd25519, org+" validator").Public().Bytes(),
-		})
+		doc.Nodes = append(doc.Nodes, w.nodeOf(org+"-1", org, fmt.Sprintf("127.0.0.1:%d", 26656+i)))
 	}
 	slices.SortFunc(doc.Accounts, func(a, b *accountsv1.Account) int {
 		if a.Name < b.Name {
@@ -113,6 +109,29 @@ func newWorldWith(t testing.TB, change func(*genesisv1.Genesis)) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// nodeOf is a validator with the proofs of its keys.
+func (w *world) nodeOf(name, org, address string) *membershipv1.AddNode {
+	w.t.Helper()
+	nodeKey, validatorKey := keyOf(w.t, keys.SchemeEd25519, name+" node"), keyOf(w.t, keys.SchemeEd25519, name+" validator")
+	return &membershipv1.AddNode{
+		Node: &membershipv1.Node{
+			Name: name, Org: org, Power: 10, Addresses: []string{address},
+			NodeKey: nodeKey.Public().Bytes(), ValidatorKey: validatorKey.Public().Bytes(),
+		},
+		NodeKeyProof:      w.possession(nodeKey, tx.UseNode, name, org),
+		ValidatorKeyProof: w.possession(validatorKey, tx.UseValidator, name, org),
+	}
+}
+
+func (w *world) possession(key keys.PrivateKey, use tx.Use, node, org string) []byte {
+	w.t.Helper()
+	proof, err := tx.ProvePossession(key, use, node, org)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return proof
 }
 
 // body is a transaction that expires two minutes after a time.

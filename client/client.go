@@ -13,8 +13,10 @@ import (
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
+	historyv1 "github.com/althing-ledger/althing/proto/gen/althing/history/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
+	proposalsv1 "github.com/althing-ledger/althing/proto/gen/althing/proposals/v1"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 )
 
@@ -32,9 +34,26 @@ type Config struct {
 	// SubmitAndWait, WaitTransaction and Watch, which run until their context ends.
 	Timeout time.Duration
 
-	// IdleProbe is how long a watch may be silent before the node is asked whether it is alive: an idle ledger is
-	// silent, and so is a machine that was unplugged. Default 15 s.
+	// IdleProbe is how often a node is to say that it is alive while a watch has nothing to show: an idle ledger is silent,
+	// and so is a machine that was unplugged. A node that is silent for twice as long is left. 1 s to 5 min, default 15 s.
 	IdleProbe time.Duration
+
+	// Token says as whom to read where the charter keeps reads to members. Nil reads without a token. Where reads are open it
+	// changes nothing.
+	Token *TokenSource
+
+	// Unverified believes what nodes answer. By default every read that can be proven is asked for with its proof and checked,
+	// from the genesis hash of the network file on, and a node that answers anything else is not believed.
+	Unverified bool
+
+	// FreshnessInterval is how often at most all nodes of the network file are asked how far they are, beside a read of the
+	// newest state: an answer from before what more than a third of them report is not taken. Default 5 s; negative for never.
+	// With one node, or with a pinned one, there is nobody to compare it with.
+	FreshnessInterval time.Duration
+
+	// OnLie is told of every answer that is not true, from the goroutine of the call that got it, before the next node is
+	// asked. It must not block and not call the client. Nil for nobody.
+	OnLie func(*Lie)
 
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -53,6 +72,9 @@ func (c Config) withDefaults() Config {
 	positive(&c.AttemptTimeout, 10*time.Second)
 	positive(&c.Timeout, time.Minute)
 	positive(&c.IdleProbe, 15*time.Second)
+	if c.FreshnessInterval == 0 {
+		c.FreshnessInterval = 5 * time.Second
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -148,7 +170,19 @@ func (c *Client) Governance() governancev1.GovernanceServiceClient {
 	return governancev1.NewGovernanceServiceClient(c.pool)
 }
 
-// Status returns the status of the first node that answers.
+// Proposals returns the generated client of the ProposalsService, with failover.
+func (c *Client) Proposals() proposalsv1.ProposalsServiceClient {
+	return proposalsv1.NewProposalsServiceClient(c.pool)
+}
+
+// History returns the generated client of the HistoryService, with failover. What it lists comes from an index, and nobody can
+// prove that nothing was left out; each transaction can be proven by itself.
+func (c *Client) History() historyv1.HistoryServiceClient {
+	return historyv1.NewHistoryServiceClient(c.pool)
+}
+
+// Status returns the status of the first node that answers. Where reads are closed, it says little more to those without a
+// token than which network this is and whether the node is ready.
 func (c *Client) Status(ctx context.Context) (*ledgerv1.GetStatusResponse, error) {
 	return c.Ledger().GetStatus(ctx, &ledgerv1.GetStatusRequest{})
 }
@@ -169,8 +203,12 @@ func (c *Client) Statuses(ctx context.Context) []NodeStatus {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, min(c.config.AttemptTimeout, helloTimeout))
 			defer cancel()
+			var status *ledgerv1.GetStatusResponse
+			err := n.check(ctx)
 			began := time.Now()
-			status, err := n.status(ctx)
+			if err == nil {
+				status, err = n.status(ctx, n.asReader...)
+			}
 			if err != nil && !errors.Is(err, ErrWrongNetwork) {
 				err = &Unreachable{Attempts: []Attempt{{Node: n.label(), Address: n.GRPC, Err: err}}}
 			}

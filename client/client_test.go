@@ -258,7 +258,7 @@ func TestAnotherCertificateIsRefused(t *testing.T) {
 	n := clienttest.StartTLS(t, 2)
 	network := n.Load(t)
 	network.Nodes[0].TLSCertificate = network.Nodes[1].TLSCertificate
-	c, err := client.Dial(network, client.Config{Node: "acme-1", AttemptTimeout: time.Second})
+	c, err := client.Dial(network, client.Config{Node: "acme-1", AttemptTimeout: time.Second, Unverified: true})
 	if err != nil {
 		t.Fatal(err)
 	}

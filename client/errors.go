@@ -22,6 +22,14 @@ const errorDomain = "althing"
 // reasonNotReady is what a node says while it is starting.
 const reasonNotReady = "NOT_READY"
 
+// What a node says where the charter keeps reads to members.
+const (
+	reasonTokenRequired = "TOKEN_REQUIRED"
+	reasonTokenInvalid  = "TOKEN_INVALID"
+	reasonTokenExpired  = "TOKEN_EXPIRED"
+	reasonForbidden     = "FORBIDDEN"
+)
+
 // ErrorKind identifies what went wrong. Kinds are constants: test for them with errors.Is. The numbers are stable; the
 // text of an error is free to change.
 type ErrorKind uint8
@@ -56,6 +64,32 @@ const (
 
 	// ErrAnswer is returned when a node's answer contradicts the question.
 	ErrAnswer ErrorKind = 9
+
+	// ErrTokenRequired is returned when reads are for members and the client has no [Config.Token]; the error is a [*Denied].
+	ErrTokenRequired ErrorKind = 10
+
+	// ErrTokenInvalid is returned when a node does not take the client's token, because the ledger does not list its key for
+	// the account, or because clocks are too far apart; the error is a [*Denied] and says which.
+	ErrTokenInvalid ErrorKind = 11
+
+	// ErrForbidden is returned when the token is good and its account may not read; the error is a [*Denied].
+	ErrForbidden ErrorKind = 12
+
+	// ErrLie is returned when what a node answers is not true; the error is a [*Lie].
+	ErrLie ErrorKind = 13
+
+	// ErrNoProof is returned when a node answers without proofs only, or this version cannot check them.
+	ErrNoProof ErrorKind = 14
+
+	// ErrStale is returned when a node is behind what this client has seen proven.
+	ErrStale ErrorKind = 15
+
+	// ErrReceipt is returned when there is nothing yet that a receipt could prove, or what nodes have given adds up to none.
+	ErrReceipt ErrorKind = 16
+
+	// ErrUnconfirmed is returned when one node says that a transaction was rejected or has expired, and it cannot be proven, or too
+	// few others say so: whoever signs it again may pay twice. An [*Undecided] wraps it.
+	ErrUnconfirmed ErrorKind = 17
 )
 
 // Error returns the text of the kind.
@@ -79,6 +113,22 @@ func (k ErrorKind) Error() string {
 		return "not a transaction"
 	case ErrAnswer:
 		return "the node's answer makes no sense"
+	case ErrTokenRequired:
+		return "reads are for members"
+	case ErrTokenInvalid:
+		return "the token was not taken"
+	case ErrForbidden:
+		return "the account may not read"
+	case ErrLie:
+		return "a node has not told the truth"
+	case ErrNoProof:
+		return "no proof is to be had"
+	case ErrStale:
+		return "the node is behind"
+	case ErrReceipt:
+		return "no receipt"
+	case ErrUnconfirmed:
+		return "other nodes do not confirm it"
 	default:
 		return fmt.Sprintf("client: error kind %d", uint8(k))
 	}
@@ -115,6 +165,40 @@ func (e *Full) Is(target error) bool { return target == ErrFull }
 
 // GRPCStatus returns the status that the node answered with.
 func (e *Full) GRPCStatus() *status.Status { return e.status }
+
+// Denied says that the charter keeps reads to members, and why this client does not count as one.
+type Denied struct {
+	Kind    ErrorKind // [ErrTokenRequired], [ErrTokenInvalid] or [ErrForbidden]
+	Reason  string    // in the node's words: `TOKEN_EXPIRED`
+	Message string    // for people: what is wrong and what to do
+	longest time.Duration
+	status  *status.Status
+}
+
+func (e *Denied) Error() string { return fmt.Sprintf("%v: %s", e.Kind, e.Message) }
+
+// Is reports whether target is the error's kind.
+func (e *Denied) Is(target error) bool { return target == e.Kind }
+
+// GRPCStatus returns the status that the node answered with: UNAUTHENTICATED, or PERMISSION_DENIED.
+func (e *Denied) GRPCStatus() *status.Status { return e.status }
+
+// deniedOf returns the refusal of a read that an error's details name.
+func deniedOf(s *status.Status, info *errdetails.ErrorInfo) (*Denied, bool) {
+	kinds := map[string]ErrorKind{
+		reasonTokenRequired: ErrTokenRequired, reasonTokenInvalid: ErrTokenInvalid, reasonTokenExpired: ErrTokenInvalid,
+		reasonForbidden: ErrForbidden,
+	}
+	kind, known := kinds[info.Reason]
+	if info.Domain != errorDomain || !known {
+		return nil, false
+	}
+	// What is no number, or one that no charter has, is none.
+	seconds, _ := strconv.ParseUint(info.Metadata["max_token_seconds"], 10, 32)
+	return &Denied{
+		Kind: kind, Reason: info.Reason, Message: s.Message(), longest: time.Duration(seconds) * time.Second, status: s,
+	}, true
+}
 
 // Attempt is one try at one node.
 type Attempt struct {
@@ -161,6 +245,16 @@ func (e *Unreachable) Starting() bool {
 			if info, is := detail.(*errdetails.ErrorInfo); is && info.Domain == errorDomain && info.Reason == reasonNotReady {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// late reports whether a node did not lie and is not gone, but did not get to the height that was asked for.
+func (e *Unreachable) late() bool {
+	for _, a := range e.Attempts {
+		if a.Sent && (errors.Is(a.Err, ErrStale) || status.Code(a.Err) == codes.DeadlineExceeded || status.Code(a.Err) == codes.OutOfRange) {
+			return true
 		}
 	}
 	return false
@@ -231,6 +325,9 @@ func fromStatus(err error) error {
 			if code, ok := codeOf(d); ok {
 				return &Refused{Code: code, Reason: strings.TrimPrefix(d.Reason, "CODE_"), Message: s.Message(), status: s}
 			}
+			if denied, ok := deniedOf(s, d); ok {
+				return denied
+			}
 		case *errdetails.RetryInfo:
 			if s.Code() == codes.ResourceExhausted {
 				return &Full{RetryAfter: d.RetryDelay.AsDuration(), Message: s.Message(), status: s}
@@ -255,7 +352,7 @@ func codeOf(info *errdetails.ErrorInfo) (ledgerv1.Code, bool) {
 // isUnreachable reports whether another node may answer what this one did not. The context is the caller's, not the one
 // of the attempt: a try that ran out of its own time is the node's failure.
 func isUnreachable(ctx context.Context, err error) bool {
-	if errors.Is(err, ErrWrongNetwork) {
+	if errors.Is(err, ErrWrongNetwork) || errors.Is(err, ErrLie) || errors.Is(err, ErrNoProof) || errors.Is(err, ErrStale) {
 		return true
 	}
 	switch status.Code(err) {

@@ -22,7 +22,7 @@ const keySuffix = ".json"
 const maxAccountKeys = 64
 
 // KeyPath returns the path of a key file of an account: KEYS/ORG/ACCOUNT.json, or KEYS/ORG/ACCOUNT.LABEL.json for a
-// further key. A label follows the rule for record ids, without dots.
+// further key. A label follows the rule for record ids, without dots; `token` is the key that signs tokens.
 func (n *Network) KeyPath(account, label string) (string, error) {
 	org, err := names.Account(account)
 	if err != nil {
@@ -41,8 +41,8 @@ func (n *Network) KeyPath(account, label string) (string, error) {
 	return filepath.Join(n.KeysDir, org, file+keySuffix), nil
 }
 
-// KeyFiles returns the paths of all key files of an account, the one without a label first. It returns none where there
-// is none.
+// KeyFiles returns the paths of all key files of an account, the one without a label first, without that of the key that
+// signs tokens, which signs no transaction. It returns none where there is none.
 func (n *Network) KeyFiles(account string) ([]string, error) {
 	first, err := n.KeyPath(account, "")
 	if err != nil {
@@ -59,7 +59,8 @@ func (n *Network) KeyFiles(account string) ([]string, error) {
 	var files []string
 	for _, entry := range entries {
 		// Names of accounts have no dots, so what stands before the first one is the account.
-		if account, _, _ := strings.Cut(entry.Name(), "."); account == name && strings.HasSuffix(entry.Name(), keySuffix) {
+		account, _, _ := strings.Cut(entry.Name(), ".")
+		if account == name && strings.HasSuffix(entry.Name(), keySuffix) && entry.Name() != name+"."+tokenLabel+keySuffix {
 			files = append(files, filepath.Join(filepath.Dir(first), entry.Name()))
 		}
 	}

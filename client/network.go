@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/althing-ledger/althing/internal/files"
 	"github.com/althing-ledger/althing/proto/names"
 )
 
@@ -165,37 +166,10 @@ func SaveNetwork(path string, n *Network) error {
 	if err != nil {
 		return fmt.Errorf("save network file: %w", err)
 	}
-	if err := replaceFile(path, append(data, '\n'), 0o644); err != nil {
+	if err := files.Replace(path, append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("save network file: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file under a temporary name, syncs it and renames it into its place.
-func replaceFile(path string, data []byte, mode os.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Chmod(mode); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Validate returns everything that is wrong with the network, or nil.
@@ -225,6 +199,15 @@ func (n *Network) Validate() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// Hash returns the genesis hash, 32 bytes. It returns [ErrNetworkFile] for a network that [Network.Validate] refuses.
+func (n *Network) Hash() ([]byte, error) {
+	hash, err := hex.DecodeString(n.GenesisHash)
+	if err != nil || len(hash) != 32 {
+		return nil, fmt.Errorf("%w: genesis_hash %.80q is not 64 hex digits", ErrNetworkFile, n.GenesisHash)
+	}
+	return hash, nil
 }
 
 func (n *Node) validate() error {

@@ -28,10 +28,13 @@ type node struct {
 	chainID     string
 	genesisHash string
 	conn        *grpc.ClientConn
-	verified    atomic.Bool // the node has said that it belongs to our network
+	asReader    []grpc.CallOption // of calls that read, once the node is verified
+	verified    atomic.Bool       // the node has said that it belongs to our network
+	behind      atomic.Bool       // it was far behind the others when they were last compared
+	distrust    distrust
 }
 
-func newNode(network *Network, n Node) (*node, error) {
+func newNode(network *Network, n Node, b *bearer) (*node, error) {
 	transport := insecure.NewCredentials()
 	if n.TLSCertificate != "" {
 		pinned, err := pin(n.TLSCertificate)
@@ -52,7 +55,7 @@ func newNode(network *Network, n Node) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", n.Name, err)
 	}
-	return &node{Node: n, chainID: network.ChainID, genesisHash: network.GenesisHash, conn: conn}, nil
+	return &node{Node: n, chainID: network.ChainID, genesisHash: network.GenesisHash, conn: conn, asReader: asReader(b, n)}, nil
 }
 
 // pin returns credentials that accept exactly one certificate. Names, issuers and dates in it mean nothing: the network
@@ -94,9 +97,10 @@ func (n *node) check(ctx context.Context) error {
 	return err
 }
 
-// status asks this node and returns ErrWrongNetwork if it belongs to another network.
-func (n *node) status(ctx context.Context) (*ledgerv1.GetStatusResponse, error) {
-	s, err := ledgerv1.NewLedgerServiceClient(n.conn).GetStatus(ctx, &ledgerv1.GetStatusRequest{})
+// status asks this node and returns ErrWrongNetwork if it belongs to another network. Without the options of asReader it
+// answers everybody.
+func (n *node) status(ctx context.Context, opts ...grpc.CallOption) (*ledgerv1.GetStatusResponse, error) {
+	s, err := ledgerv1.NewLedgerServiceClient(n.conn).GetStatus(ctx, &ledgerv1.GetStatusRequest{}, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,17 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
+
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 )
 
 // helloTimeout bounds how long a node may take to say who it is: less than a call may take, so that a node that is gone
@@ -23,8 +25,14 @@ const startingPause = 200 * time.Millisecond
 // clients run over.
 type pool struct {
 	nodes          []*node
+	bearer         *bearer    // nil for a client that reads without a token
+	unverified     bool       // answers are believed
+	onLie          func(*Lie) // may be nil
+	lineage        *lineage
+	fresh          freshness
 	good           atomic.Uint32 // index of the node that answered last
 	seen           atomic.Uint64 // highest height that an answer has named
+	proven         atomic.Uint64 // highest height that an answer has proven
 	attemptTimeout time.Duration
 	timeout        time.Duration
 }
@@ -32,9 +40,18 @@ type pool struct {
 var _ grpc.ClientConnInterface = (*pool)(nil)
 
 func newPool(network *Network, nodes []Node, config Config) (*pool, error) {
-	p := &pool{attemptTimeout: config.AttemptTimeout, timeout: config.Timeout}
+	genesis, err := network.Hash()
+	if err != nil {
+		return nil, err
+	}
+	p := &pool{
+		bearer: newBearer(network, config), unverified: config.Unverified, onLie: config.OnLie,
+		lineage:        newLineage(network.ChainID, [32]byte(genesis)),
+		attemptTimeout: config.AttemptTimeout, timeout: config.Timeout,
+	}
+	p.fresh.interval = config.FreshnessInterval
 	for _, n := range nodes {
-		opened, err := newNode(network, n)
+		opened, err := newNode(network, n, p.bearer)
 		if err != nil {
 			return nil, errors.Join(err, p.close())
 		}
@@ -60,12 +77,11 @@ func (p *pool) advance() {
 // a refusal. Each try has its own time, and leaves some of the whole for the nodes after it. It returns an [*Unreachable]
 // when none answered.
 func (p *pool) try(ctx context.Context, do func(context.Context, *node) error) error {
-	first := p.good.Load()
 	failed := new(Unreachable)
-	for i := range p.nodes {
-		index := (first + uint32(i)) % uint32(len(p.nodes))
+	order := p.order()
+	for i, index := range order {
 		n := p.nodes[index]
-		sent, err := p.tryOne(ctx, n, p.share(ctx, len(p.nodes)-i), do)
+		sent, err := p.tryOne(ctx, n, p.share(ctx, len(order)-i), do)
 		if err == nil || (ctx.Err() == nil && !isUnreachable(ctx, err)) {
 			p.good.Store(index)
 			return err
@@ -76,6 +92,29 @@ func (p *pool) try(ctx context.Context, do func(context.Context, *node) error) e
 		}
 	}
 	return failed
+}
+
+// order returns the nodes in the order in which they are asked: the one that answered last, then those after it; those that
+// are far behind the others later, and those that were caught lying last.
+func (p *pool) order() []uint32 {
+	first, count := p.good.Load(), uint32(len(p.nodes))
+	order := make([]uint32, count)
+	for i := range order {
+		order[i] = (first + uint32(i)) % count
+	}
+	rank := func(index uint32) int {
+		n := p.nodes[index]
+		switch {
+		case n.distrust.now() != nil:
+			return 2
+		case n.behind.Load():
+			return 1
+		default:
+			return 0
+		}
+	}
+	slices.SortStableFunc(order, func(a, b uint32) int { return cmp.Compare(rank(a), rank(b)) })
+	return order
 }
 
 // share returns how long the next try may take when so many nodes are left.
@@ -99,81 +138,78 @@ func (p *pool) tryOne(ctx context.Context, n *node, limit time.Duration, do func
 // Invoke makes a unary call. Every unary call of the API may be repeated: reads change nothing, and a transaction is
 // applied once however often it is sent.
 func (p *pool) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	_, err := p.call(ctx, method, args, reply, opts)
+	return err
+}
+
+// call is Invoke that also tells which node has answered, nil where none was asked.
+func (p *pool) call(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) (*node, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.timeout)
 		defer cancel()
 	}
-	args = p.freshen(args)
-	call := func(ctx context.Context, n *node) error { return n.conn.Invoke(ctx, method, args, reply, opts...) }
-	err := p.try(ctx, call)
-	// A network that is only just starting is worth the wait; one that is not there is not.
-	for unreachable := new(Unreachable); errors.As(err, &unreachable) && unreachable.Starting() && new(pause).sleep(ctx, startingPause); {
-		err = p.try(ctx, call)
+	q := p.asks(method, args)
+	var beside *poll
+	if q.tip {
+		beside = p.poll(ctx)
+	}
+	err := p.answer(ctx, q, reply, opts)
+	beside.end()
+	// What the others reported meanwhile counts too: a client that asks one question only would know nothing older to compare.
+	if least := p.least(); beside != nil && q.verified && q.height > 0 && q.height < least && ctx.Err() == nil {
+		q.raise(least)
+		err = p.answer(ctx, q, reply, opts)
 	}
 	if err != nil {
-		return fromStatus(err)
+		return q.by, fromStatus(err)
 	}
-	p.note(reply)
-	return nil
+	if q.tells(p.unverified) {
+		p.note(reply)
+	}
+	return q.by, nil
+}
+
+// answer puts a question to the nodes until one has a good answer, or a refusal. A lie is no answer.
+func (p *pool) answer(ctx context.Context, q *question, reply any, opts []grpc.CallOption) error {
+	call := func(ctx context.Context, n *node) error { return p.ask(ctx, n, q, reply, opts) }
+	err := p.try(ctx, call)
+	if denied := new(Denied); errors.As(fromStatus(err), &denied) && p.bearer.renew(denied) {
+		err = p.try(ctx, call)
+	}
+	// A network that is only just starting is worth the wait, and so are nodes that are a block behind; one that is not there is
+	// not.
+	began := time.Now()
+	for unreachable := new(Unreachable); errors.As(err, &unreachable); {
+		behind := errors.Is(err, ErrStale) && time.Since(began) < p.attemptTimeout
+		if !unreachable.Starting() && !behind || !new(pause).sleep(ctx, startingPause) {
+			break
+		}
+		err = p.try(ctx, call)
+	}
+	if unreachable := new(Unreachable); q.tip && errors.As(err, &unreachable) && unreachable.late() {
+		p.forget(q.least)
+	}
+	return err
 }
 
 // NewStream opens a stream on the first node that can be reached. A stream that breaks later is the caller's to resume.
 func (p *pool) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	var stream grpc.ClientStream
 	err := p.try(ctx, func(_ context.Context, n *node) (err error) {
-		stream, err = n.conn.NewStream(ctx, desc, method, opts...)
+		stream, err = n.conn.NewStream(ctx, desc, method, slices.Concat(opts, n.asReader)...)
 		return err
 	})
 	return stream, fromStatus(err)
 }
 
-// freshen asks for an answer that is not older than what this client has seen, unless the request says otherwise.
-func (p *pool) freshen(args any) any {
-	seen := p.seen.Load()
-	message, ok := args.(proto.Message)
-	if !ok || seen == 0 {
-		return args
-	}
-	m := message.ProtoReflect()
-	height, least := heightField(m, "height"), heightField(m, "min_height")
-	if height == nil || least == nil || m.Get(height).Uint() != 0 || m.Get(least).Uint() != 0 {
-		return args
-	}
-	fresh := proto.Clone(message)
-	fresh.ProtoReflect().Set(least, protoreflect.ValueOfUint64(seen))
-	return fresh
-}
-
 // note remembers the height that an answer names, itself or in the outcome of a transaction.
 func (p *pool) note(reply any) {
-	message, ok := reply.(proto.Message)
-	if !ok {
-		return
-	}
-	m := message.ProtoReflect()
-	if height := heightField(m, "height"); height != nil {
-		p.saw(m.Get(height).Uint())
-	}
-	if outcome := m.Descriptor().Fields().ByName("outcome"); outcome != nil && m.Has(outcome) {
-		p.note(m.Get(outcome).Message().Interface())
+	p.saw(heightOf(reply, "height"))
+	if told, ok := reply.(interface{ GetOutcome() *ledgerv1.TxOutcome }); ok && told.GetOutcome() != nil {
+		p.saw(told.GetOutcome().Height)
 	}
 }
 
 // saw raises the highest height seen.
-func (p *pool) saw(height uint64) {
-	for {
-		seen := p.seen.Load()
-		if height <= seen || p.seen.CompareAndSwap(seen, height) {
-			return
-		}
-	}
-}
-
-func heightField(m protoreflect.Message, name protoreflect.Name) protoreflect.FieldDescriptor {
-	field := m.Descriptor().Fields().ByName(name)
-	if field == nil || field.Kind() != protoreflect.Uint64Kind || field.IsList() {
-		return nil
-	}
-	return field
-}
+func (p *pool) saw(height uint64) { raise(&p.seen, height) }

@@ -30,6 +30,9 @@ type Result struct {
 	Outcome *ledgerv1.TxOutcome
 	// Height is that of the outcome, else the one up to which the status holds; 0 where the node did not say.
 	Height uint64
+	// Proven says that the validators' signatures stand for the outcome, its words and its failed operation aside. Otherwise it
+	// is the word of the node that answered; [Client.Transaction] proves what is committed or rejected.
+	Proven bool
 }
 
 // Final reports whether the status will never change: committed, rejected or expired.
@@ -84,8 +87,14 @@ func (c *Client) Submit(ctx context.Context, raw []byte) (*Result, error) {
 	return result, err
 }
 
-// submit makes one round over the nodes. It returns to how many of them the transaction may have gone.
-func (c *Client) submit(ctx context.Context, id tx.ID, raw []byte, wait bool) (result *Result, handed int, err error) {
+// handing is one round over the nodes with a transaction.
+type handing struct {
+	times int   // to how many nodes the transaction may have gone
+	by    *node // the one that was asked last
+}
+
+// submit makes one round over the nodes.
+func (c *Client) submit(ctx context.Context, id tx.ID, raw []byte, wait bool) (result *Result, h handing, err error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.config.Timeout)
@@ -93,47 +102,74 @@ func (c *Client) submit(ctx context.Context, id tx.ID, raw []byte, wait bool) (r
 	}
 	var resp *ledgerv1.SubmitResponse
 	err = c.pool.try(ctx, func(ctx context.Context, n *node) (err error) {
-		handed++
+		h.times++
+		h.by = n
 		resp, err = ledgerv1.NewLedgerServiceClient(n.conn).Submit(ctx, &ledgerv1.SubmitRequest{Tx: raw, Wait: wait})
 		return err
 	})
 	if err != nil {
-		return nil, handed, fromStatus(err)
+		return nil, h, fromStatus(err)
 	}
 	c.pool.note(resp)
 	if string(resp.Id) != string(id[:]) {
-		return nil, handed, fmt.Errorf("%w: sent transaction %s, the node calls it %x", ErrAnswer, id, resp.Id)
+		return nil, h, fmt.Errorf("%w: sent transaction %s, the node calls it %x", ErrAnswer, id, resp.Id)
 	}
 	result, err = newResult(id, resp.Status, resp.Outcome, 0)
-	return result, handed, err
+	return result, h, err
 }
 
 // SubmitAndWait submits an encoded transaction and returns when its status is final. When nodes die before, during or
 // after the call, or are full, it sends the same bytes again, to the next node if need be, for as long as ctx lives: the
 // ledger applies them once. When ctx ends first, the error is an [*Undecided].
 //
-// A [*Refused] is returned only if no node can have taken the transaction; otherwise its expiry settles it.
+// A [*Refused] is returned only if no node can have taken the transaction; otherwise its expiry settles it. A client that verifies
+// returns a rejection with its proof. That a transaction has expired takes the word of more than a third of the nodes, two at least,
+// or of all that can be reached where those are fewer. Until then it is undecided: signing it again could pay twice.
 func (c *Client) SubmitAndWait(ctx context.Context, raw []byte) (*Result, error) {
 	t, err := ParseTransaction(c.network.ChainID, raw)
 	if err != nil {
 		return nil, err
 	}
-	id, handed, wait := t.ID(), 0, pause{}
+	return c.submitAndWait(ctx, t, raw, 0)
+}
+
+// submitAndWait is SubmitAndWait of a transaction that was handed over so often already.
+func (c *Client) submitAndWait(ctx context.Context, t *Transaction, raw []byte, handed int) (*Result, error) {
+	id, wait := t.ID(), pause{}
+	asked := waitingFor(id, t.ExpiresAt())
 	for {
-		result, times, err := c.submit(ctx, id, raw, true)
-		handed += times
+		result, h, err := c.submit(ctx, id, raw, true)
+		handed += h.times
 		var refused *Refused
 		var full *Full
 		switch {
 		case err == nil && result.Final():
-			return result, nil
+			if result, err = c.confirm(ctx, result, h.by, ledgerv1.LedgerService_Submit_FullMethodName, asked); err == nil {
+				return result, nil
+			}
+			c.pool.advance()
 		case err == nil: // pending, and the node has no room for another one who waits
 		case errors.As(err, &refused):
 			earlier := handed > 1
-			if refused.Code == ledgerv1.Code_CODE_DUPLICATE || (earlier && !refusedEverywhere(refused.Code)) {
-				return c.WaitTransaction(ctx, id, t.ExpiresAt())
+			expired := refused.Code == ledgerv1.Code_CODE_EXPIRED
+			switch {
+			case refused.Code == ledgerv1.Code_CODE_DUPLICATE, expired && (earlier || !c.believes()):
+				result, err := c.WaitTransaction(ctx, id, t.ExpiresAt())
+				if err == nil && !earlier && expired && result.Status == ledgerv1.TxStatus_TX_STATUS_EXPIRED {
+					return nil, refused
+				}
+				if denied := new(Denied); errors.As(err, &denied) {
+					err = &Undecided{ID: id, ExpiresAt: t.ExpiresAt(), Err: err}
+				}
+				return result, err
+			case !earlier || refusedEverywhere(refused.Code):
+				return nil, refused
 			}
-			return nil, refused
+			// Who took it may have gone with it, and who refuses it may be behind: another one may still take it.
+			if result, err := c.Transaction(ctx, id, t.ExpiresAt()); err == nil && result.Final() {
+				return result, nil
+			}
+			c.pool.advance()
 		case errors.As(err, &full):
 			handed-- // this one was not taken
 			if ctx.Err() == nil && wait.sleep(ctx, min(full.RetryAfter, longestRetry)) {
@@ -181,12 +217,15 @@ func retryable(err error) bool {
 
 // Transaction returns what is known of a transaction now. Nodes know different pending transactions, so when the first
 // one does not know it the others are asked. Past expiresAt, what is in no block has expired; a zero expiresAt leaves
-// that unknown.
+// that unknown. That a transaction is in a block, and what became of it there, is proven. That it is in none is the word of one
+// node; but that it has expired is believed as in [Client.SubmitAndWait], and unknown otherwise.
 func (c *Client) Transaction(ctx context.Context, id tx.ID, expiresAt time.Time) (*Result, error) {
 	var best *Result
 	var failure error
+	const method = ledgerv1.LedgerService_GetTransaction_FullMethodName
 	for range c.pool.nodes {
-		resp, err := c.Ledger().GetTransaction(ctx, &ledgerv1.GetTransactionRequest{Id: id[:], ExpiresAt: timestamp(expiresAt)})
+		resp := new(ledgerv1.GetTransactionResponse)
+		by, err := c.pool.call(ctx, method, &ledgerv1.GetTransactionRequest{Id: id[:], ExpiresAt: timestamp(expiresAt)}, resp, nil)
 		if err != nil {
 			failure = err
 			break
@@ -194,6 +233,12 @@ func (c *Client) Transaction(ctx context.Context, id tx.ID, expiresAt time.Time)
 		result, err := newResult(id, resp.Status, resp.Outcome, resp.Height)
 		if err != nil {
 			return nil, err
+		}
+		result.Proven = result.Outcome != nil && !c.config.Unverified
+		if confirmed, err := c.confirm(ctx, result, by, method, waitingFor(id, expiresAt)); err == nil {
+			result = confirmed
+		} else {
+			result.Status = ledgerv1.TxStatus_TX_STATUS_UNKNOWN
 		}
 		if best == nil || result.Status != ledgerv1.TxStatus_TX_STATUS_UNKNOWN {
 			best = result
@@ -211,17 +256,26 @@ func (c *Client) Transaction(ctx context.Context, id tx.ID, expiresAt time.Time)
 
 // WaitTransaction returns when the status of a transaction is final. It asks again, the next node if need be, for as long
 // as ctx lives; when ctx ends first, the error is an [*Undecided]. Without expiresAt a transaction that was never
-// submitted is waited for until ctx ends.
+// submitted is waited for until ctx ends. Rejected and expired are believed as in [Client.SubmitAndWait].
 func (c *Client) WaitTransaction(ctx context.Context, id tx.ID, expiresAt time.Time) (*Result, error) {
+	const method = ledgerv1.LedgerService_WaitTransaction_FullMethodName
+	asked := waitingFor(id, expiresAt)
 	var wait pause
 	for {
-		resp, err := c.Ledger().WaitTransaction(ctx, &ledgerv1.WaitTransactionRequest{Id: id[:], ExpiresAt: timestamp(expiresAt)})
+		resp := new(ledgerv1.WaitTransactionResponse)
+		by, err := c.pool.call(ctx, method, asked, resp, nil)
 		var full *Full
 		switch {
 		case err == nil:
-			result, err := newResult(id, resp.Status, resp.Outcome, resp.Height)
-			if err != nil || result.Final() {
-				return result, err
+			var result *Result
+			if result, err = newResult(id, resp.Status, resp.Outcome, resp.Height); err != nil {
+				return nil, err
+			}
+			if result.Final() {
+				if result, err = c.confirm(ctx, result, by, method, asked); err == nil {
+					return result, nil
+				}
+				c.pool.advance()
 			}
 		case errors.As(err, &full):
 			if wait.sleep(ctx, min(full.RetryAfter, longestRetry)) {
@@ -235,6 +289,10 @@ func (c *Client) WaitTransaction(ctx context.Context, id tx.ID, expiresAt time.T
 			return nil, &Undecided{ID: id, ExpiresAt: expiresAt, Err: ended(ctx, err)}
 		}
 	}
+}
+
+func waitingFor(id tx.ID, expiresAt time.Time) *ledgerv1.WaitTransactionRequest {
+	return &ledgerv1.WaitTransactionRequest{Id: id[:], ExpiresAt: timestamp(expiresAt)}
 }
 
 func timestamp(t time.Time) *timestamppb.Timestamp {

@@ -29,6 +29,8 @@ func TestSubmitAndWaitThroughFailures(t *testing.T) {
 		"full":                    {{Full: 3, RetryAfter: time.Millisecond}, {Full: 2, RetryAfter: time.Millisecond}},
 		"lost, then said expired": {{LostAnswers: 1}, {RefuseExpired: 1}},
 		"unavailable":             {{Unavailable: true}, {}},
+		// Nobody has it: to wait for it would be to wait until it expires.
+		"taken into death, then refused by one that is behind": {{LostSubmits: 1}, {RefuseBehind: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

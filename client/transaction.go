@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/althing-ledger/althing/internal/files"
 	"github.com/althing-ledger/althing/keys"
 	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
@@ -253,7 +254,7 @@ func SaveTransaction(path string, t *Transaction) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(path, data, 0o644); err != nil {
+	if err := files.Replace(path, data, 0o644); err != nil {
 		return fmt.Errorf("save transaction file: %w", err)
 	}
 	return nil

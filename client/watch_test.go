@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 	"github.com/althing-ledger/althing/client"
 	"github.com/althing-ledger/althing/client/clienttest"
+	"github.com/althing-ledger/althing/proto/cursor"
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	"github.com/althing-ledger/althing/proto/names"
 )
 
 // heights collects the heights of blocks until there are so many.
@@ -117,5 +121,119 @@ func TestWatchEnds(t *testing.T) {
 		if status.Code(err) != codes.FailedPrecondition {
 			t.Fatalf("block that is no longer kept: %v", err)
 		}
+	}
+}
+
+// TestStream follows a small ledger in every detail, breaks off anywhere and goes on by the cursor with another client.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	n := clienttest.Start(t, 2)
+	c := n.Dial(t, fast)
+	for _, op := range []*ledgerv1.Operation{
+		createAsset("acme/usd"), mint("acme/usd", "acme/treasury", "5"), mint("acme/nothing", "acme/treasury", "5"), mint("acme/usd", "globex/treasury", "7"),
+	} {
+		if _, err := c.Send(t.Context(), client.Draft{Operations: []*ledgerv1.Operation{op}}, n.Signer(t, "acme/admin")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, s := range map[string]struct {
+		options client.WatchOptions
+		want    []string // cursors
+	}{
+		"blocks":       {client.WatchOptions{From: 2}, []string{"3", "4", "5", "6"}},
+		"transactions": {client.WatchOptions{From: 2, Detail: ledgerv1.Detail_DETAIL_TRANSACTIONS}, []string{"2.1", "3.1", "4.1", "5.1"}},
+		"events":       {client.WatchOptions{From: 2, Detail: ledgerv1.Detail_DETAIL_EVENTS}, []string{"2.0.1", "3.0.1", "5.0.1"}},
+		"some events": {
+			client.WatchOptions{From: 1, Detail: ledgerv1.Detail_DETAIL_EVENTS, Filter: &ledgerv1.Filter{Kinds: []string{"asset_mint"}}},
+			[]string{"3.0.1", "5.0.1"},
+		},
+		"of one org": {
+			client.WatchOptions{From: 1, Filter: &ledgerv1.Filter{Orgs: []string{"globex"}}}, []string{"6"},
+		},
+	} {
+		var got []string
+		for len(got) < len(s.want) {
+			before := len(got)
+			for item, err := range n.Dial(t, fast).Stream(t.Context(), s.options) {
+				if err != nil {
+					t.Fatalf("%s after %v: %v", name, got, err)
+				}
+				got, s.options.Cursor = append(got, item.Cursor), item.Cursor
+				break
+			}
+			if len(got) == before {
+				t.Fatalf("%s: nothing after %v", name, got)
+			}
+		}
+		if !slices.Equal(got, s.want) {
+			t.Errorf("%s: %v, want %v", name, got, s.want)
+		}
+	}
+}
+
+// TestStreamTellsProgress watches what does not happen: the cursor moves on all the same.
+func TestStreamTellsProgress(t *testing.T) {
+	t.Parallel()
+	n := clienttest.Start(t, 1)
+	n.Ledger.EmptyBlock()
+	for item, err := range n.Dial(t, fast).Stream(t.Context(), client.WatchOptions{
+		From: 1, Detail: ledgerv1.Detail_DETAIL_EVENTS, Progress: true,
+	}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Height != 2 || item.Cursor != "3" || item.Event != nil {
+			t.Errorf("%+v", item)
+		}
+		break
+	}
+}
+
+// TestStreamRefuses begins streams that no node understands.
+func TestStreamRefuses(t *testing.T) {
+	t.Parallel()
+	n := clienttest.Start(t, 1)
+	c := n.Dial(t, fast)
+	first := func(o client.WatchOptions) error {
+		for _, err := range c.Stream(t.Context(), o) {
+			return err
+		}
+		return nil
+	}
+	var bad *cursor.Error
+	if err := first(client.WatchOptions{Cursor: "x"}); !errors.As(err, &bad) {
+		t.Errorf("no cursor: %v", err)
+	}
+	if err := first(client.WatchOptions{Cursor: "1.1"}); !errors.As(err, &bad) {
+		t.Errorf("the cursor of a transaction: %v", err)
+	}
+	var name *names.Error
+	if err := first(client.WatchOptions{Filter: &ledgerv1.Filter{Orgs: []string{"A"}}}); !errors.As(err, &name) {
+		t.Errorf("no name: %v", err)
+	}
+	if err := first(client.WatchOptions{From: 99}); status.Code(err) != codes.OutOfRange {
+		t.Errorf("the far future: %v", err)
+	}
+	if n.Nodes[0].Calls("/althing.ledger.v1.LedgerService/Watch") != 1 {
+		t.Error("a node was asked in vain")
+	}
+}
+
+// TestStreamReportsWhatIsLeftOut has a node leave out a block: that is reported, and another one goes on.
+func TestStreamReportsWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	n := clienttest.Start(t, 2)
+	for range 4 {
+		n.Ledger.EmptyBlock()
+	}
+	n.Nodes[0].Set(clienttest.Faults{SkipInWatch: 3})
+	var lies []*client.Lie
+	config := fast
+	config.OnLie = func(lie *client.Lie) { lies = append(lies, lie) }
+	if got := heights(t.Context(), t, n.Dial(t, config), 1, 5); !slices.Equal(got, []uint64{1, 2, 3, 4, 5}) {
+		t.Errorf("blocks %v", got)
+	}
+	if len(lies) != 1 || lies[0].Node != n.Nodes[0].Name {
+		t.Errorf("lies %v", lies)
 	}
 }

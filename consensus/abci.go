@@ -32,7 +32,26 @@ type application struct {
 	executed  progress // by FinalizeBlock, until Commit; owned by the goroutine that executes
 	committed atomic.Pointer[progress]
 	failure   atomic.Pointer[error] // the first error or panic of a consensus call
+	busy      atomic.Pointer[call]  // the consensus call under way, nil between calls
 	syncing   atomic.Bool           // block sync executes, not consensus
+
+	// proofs finds the evidence of a block that is about to be executed. Set before the first call.
+	proofs func(*abci.RequestFinalizeBlock) ([][]byte, error)
+	// paced is called after every commit, on the goroutine that executes. Nil while replaying.
+	paced func()
+}
+
+// call is a consensus call under way.
+type call struct {
+	name  string
+	since time.Time
+}
+
+// begin notes a consensus call and returns what ends it, to be deferred before note: a failed
+// call has ended too.
+func (a *application) begin(name string) func() {
+	a.busy.Store(&call{name, time.Now()})
+	return func() { a.busy.Store(nil) }
 }
 
 func newApplication(app abci.Application, genesis Genesis, fail func(error)) *application {
@@ -139,6 +158,7 @@ func (c *connection) Info(ctx context.Context, req *abci.RequestInfo) (*abci.Res
 
 // InitChain hands over the genesis state as it was configured.
 func (c *connection) InitChain(ctx context.Context, req *abci.RequestInitChain) (res *abci.ResponseInitChain, err error) {
+	defer c.application.begin("InitChain")()
 	defer c.application.note("InitChain", &err)
 	with := *req
 	with.AppStateBytes = c.application.genesis.AppState
@@ -146,7 +166,15 @@ func (c *connection) InitChain(ctx context.Context, req *abci.RequestInitChain) 
 }
 
 func (c *connection) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlock) (res *abci.ResponseFinalizeBlock, err error) {
+	defer c.application.begin("FinalizeBlock")()
 	defer c.application.note("FinalizeBlock", &err)
+	if keeper, ok := c.app().(EvidenceKeeper); ok && len(req.Misbehavior) > 0 {
+		proofs, err := c.application.proofs(req)
+		if err != nil {
+			return nil, err
+		}
+		keeper.KeepEvidence(req.Height, proofs)
+	}
 	res, err = c.app().FinalizeBlock(ctx, req)
 	if err == nil {
 		c.application.executed = progress{height: req.Height, time: req.Time, appHash: bytes.Clone(res.AppHash)}
@@ -155,21 +183,27 @@ func (c *connection) FinalizeBlock(ctx context.Context, req *abci.RequestFinaliz
 }
 
 func (c *connection) Commit(ctx context.Context, req *abci.RequestCommit) (res *abci.ResponseCommit, err error) {
+	defer c.application.begin("Commit")()
 	defer c.application.note("Commit", &err)
 	res, err = c.app().Commit(ctx, req)
 	if err == nil {
 		done := c.application.executed
 		c.application.committed.Store(&done)
+		if c.application.paced != nil {
+			c.application.paced()
+		}
 	}
 	return res, err
 }
 
 func (c *connection) PrepareProposal(ctx context.Context, req *abci.RequestPrepareProposal) (res *abci.ResponsePrepareProposal, err error) {
+	defer c.application.begin("PrepareProposal")()
 	defer c.application.note("PrepareProposal", &err)
 	return c.app().PrepareProposal(ctx, req)
 }
 
 func (c *connection) ProcessProposal(ctx context.Context, req *abci.RequestProcessProposal) (res *abci.ResponseProcessProposal, err error) {
+	defer c.application.begin("ProcessProposal")()
 	defer c.application.note("ProcessProposal", &err)
 	return c.app().ProcessProposal(ctx, req)
 }

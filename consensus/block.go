@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/cometbft/cometbft/types"
@@ -60,20 +59,12 @@ func (n *Node) BlockRange() (base, height int64) {
 // the node has stopped, or one of the database.
 func (n *Node) Block(height int64) (b Block, err error) {
 	defer recovered(&err, "load block")
-	base, newest := n.BlockRange()
-	switch {
-	case height > newest:
-		return Block{}, fmt.Errorf("block %d: %w: the newest one is %d", height, ErrFuture, newest)
-	case height < base:
-		return Block{}, &PrunedError{Height: height, Base: base}
+	if err := n.kept(height); err != nil {
+		return Block{}, err
 	}
 	stored := n.blocks.LoadBlock(height)
 	if stored == nil {
-		// Pruned between the two looks, or the databases are closed to us.
-		if base := n.blocks.Base(); height < base {
-			return Block{}, &PrunedError{Height: height, Base: base}
-		}
-		return Block{}, fmt.Errorf("block %d: %w", height, ErrNotReady)
+		return Block{}, n.gone(height)
 	}
 	return convertBlock(stored), nil
 }

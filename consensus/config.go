@@ -71,13 +71,21 @@ type Config struct {
 	NodeKey ed25519.PrivateKey
 	// Signer signs votes. Nil makes the node an observer. The caller closes it, after
 	// Run has returned.
-	Signer *Signer
+	Signer Signer
+	// Now, when set, stamps votes with another clock than the engine's. Tests use it to make a chain whose blocks are old.
+	Now func() time.Time
 	// Registry says who may connect. This node itself should be listed too.
 	Registry *p2p.Registry
 	// Listen is the address to accept peers on, host:port.
 	Listen string
 	// Name is what this node calls itself in the handshake; for people only. Default: its id.
 	Name string
+	// Version is the program's version that peers are told, printable ASCII. Default: the engine's.
+	Version string
+	// BlockInterval returns the pause between blocks that the network has agreed on. It is read
+	// after every commit, on the goroutine that executes, and acts from the next block on;
+	// values outside 1 ms to 1 min are brought inside. Nil means Profile.TimeoutCommit.
+	BlockInterval func() time.Duration
 	// Profile tunes the engine. The zero value of any field means its default.
 	Profile Profile
 	// Logger receives the node's log. Default: none.
@@ -94,7 +102,7 @@ type Profile struct {
 	// the same block; each further round adds TimeoutVoteDelta. Defaults 500 ms and 250 ms.
 	TimeoutVote, TimeoutVoteDelta time.Duration
 	// TimeoutCommit is the pause between blocks, counted from the decision. It overlaps with
-	// execution. Default 200 ms.
+	// execution. Default 200 ms. Config.BlockInterval overrides it.
 	TimeoutCommit time.Duration
 	// PeerGossipSleep is how often each peer is looked at for something to send. It adds half
 	// of itself to every hop and costs CPU when idle. Default 5 ms.

@@ -1,11 +1,13 @@
 package consensus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
@@ -26,12 +28,15 @@ import (
 type engine struct {
 	node       *Node
 	bus        *types.EventBus
+	signer     *engineSigner // nil for an observer
 	consensus  *cs.State
 	reactor    *cs.Reactor
 	blocksync  *blocksync.Reactor
 	transport  *cmtp2p.MultiplexTransport
 	sw         *cmtp2p.Switch
 	reconciler *p2p.Reconciler
+	states     *stateStore
+	observer   *observer
 	syncs      bool // block sync runs first
 
 	watching sync.WaitGroup // the goroutine that waits for consensus to end
@@ -71,39 +76,47 @@ func (n *Node) assemble(state sm.State) (e *engine, err error) {
 	defer recovered(&err, "assemble consensus")
 	e = &engine{node: n}
 	conns := n.app.connect()
-	var signer types.PrivValidator // must stay nil for an observer
+	cached := &stateStore{Store: n.states, signer: n.cfg.Signer, validator: &n.validator}
+	cached.remember(state)
+	e.states = cached
+	// Block sync wants to know whether the chain can go on without this node, which is decided by the key that votes next.
 	var address crypto.Address
 	if n.cfg.Signer != nil {
-		signer = engineSigner{n.cfg.Signer, n.fail}
-		address = cmted25519.PubKey(n.cfg.Signer.PublicKey()).Address()
-	}
-	cached := &stateStore{Store: n.states, address: address, validator: &n.validator}
-	cached.remember(state)
-	if signer != nil && !n.validator.Load() {
-		n.log.Warn("this node has a signer, but is not a validator", "address", address.String())
+		e.signer = &engineSigner{signer: n.cfg.Signer, next: cached.next, now: n.cfg.Now, fail: n.fail, log: n.log}
+		if public := e.signer.pick(); public != nil {
+			address = public.Address()
+		}
+		if !n.validator.Load() {
+			n.log.Warn("this node has a signer, but is not a validator", "address", address.String())
+		}
 	}
 	// Alone, a validator has nobody to fetch blocks from and would wait for ever.
 	e.syncs = !(state.Validators.Size() == 1 && n.validator.Load())
 	n.app.syncing.Store(e.syncs)
 
-	evidencePool, err := evidence.NewPool(n.gates["evidence"], n.states, n.blocks)
+	pool, err := evidence.NewPool(n.gates["evidence"], n.states, n.blocks)
 	if err != nil {
 		return nil, fmt.Errorf("open evidence pool: %w", err)
 	}
-	evidencePool.SetLogger(n.engine.module("evidence", slog.LevelWarn))
-	evidenceReactor := evidence.NewReactor(evidencePool)
-	evidenceReactor.SetLogger(n.engine.module("evidence", slog.LevelWarn))
+	evidenceReactor := evidence.NewReactor(pool)
+	evidenceReactor.SetLogger(n.engine.module("evidence", slog.LevelWarn)) // also the pool's
+	proofs := &evidencePool{Pool: pool, changed: n.notifier.poke}
+	n.notifier.evidence = proofs.pending
 
 	executor := sm.NewBlockExecutor(cached, n.engine.module("state", slog.LevelError), conns.Consensus(),
-		n.notifier, evidencePool, n.blocks, sm.BlockExecutorWithBlockTimeTolerance(n.cfg.Profile.BlockTimeTolerance))
+		n.notifier, proofs, n.blocks, sm.BlockExecutorWithBlockTimeTolerance(n.cfg.Profile.BlockTimeTolerance))
 
 	e.blocksync = blocksync.NewReactor(e.syncs, false, state.Copy(), executor, n.blocks, address, 0, blocksync.NopMetrics())
 	e.blocksync.SetLogger(n.engine.module("blocksync", slog.LevelWarn))
 
-	e.consensus = cs.NewState(n.consensusConfig(), state.Copy(), executor, n.blocks, n.notifier, evidencePool)
+	knobs := n.consensusConfig()
+	n.app.paced = func() { n.pace(knobs) }
+	n.app.paced()
+	e.consensus = cs.NewState(knobs, state.Copy(), executor, n.blocks, n.notifier, proofs)
+	e.observer = &observer{consensus: e.consensus}
 	e.consensus.SetLogger(n.engine.module("consensus", slog.LevelError))
-	if signer != nil {
-		e.consensus.SetPrivValidator(signer)
+	if e.signer != nil {
+		e.consensus.SetPrivValidator(e.signer)
 	}
 	e.reactor = cs.NewReactor(e.consensus, e.syncs)
 	e.reactor.SetLogger(n.engine.module("consensus", slog.LevelError))
@@ -118,6 +131,14 @@ func (n *Node) assemble(state sm.State) (e *engine, err error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// pace takes over the pause between blocks. The engine keeps this very struct and reads the
+// pause when it has applied a block, on the goroutine that has just committed it.
+func (n *Node) pace(knobs *config.ConsensusConfig) {
+	if n.cfg.BlockInterval != nil {
+		knobs.TimeoutCommit = min(max(n.cfg.BlockInterval(), time.Millisecond), maxTimeout)
+	}
 }
 
 func (n *Node) consensusConfig() *config.ConsensusConfig {
@@ -143,7 +164,7 @@ func (e *engine) connect(state sm.State, evidenceReactor *evidence.Reactor) erro
 		DefaultNodeID:   key.ID(),
 		ListenAddr:      n.cfg.Listen,
 		Network:         n.genesis.ChainID,
-		Version:         version.TMCoreSemVer,
+		Version:         cmp.Or(n.cfg.Version, version.TMCoreSemVer),
 		Channels: []byte{
 			blocksync.BlocksyncChannel, cs.StateChannel, cs.DataChannel, cs.VoteChannel, cs.VoteSetBitsChannel,
 			mempool.MempoolChannel, evidence.EvidenceChannel,
@@ -172,15 +193,15 @@ func (e *engine) connect(state sm.State, evidenceReactor *evidence.Reactor) erro
 	// A lost connection is an error to the switch and an ordinary day to a mesh.
 	e.sw.SetLogger(n.engine.module("p2p", slog.LevelDebug))
 	e.reconciler = p2p.NewReconciler(p2p.ReconcilerConfig{
-		Self: n.id, Registry: n.cfg.Registry, Mesh: mesh{e.sw}, Logger: n.log,
+		Self: n.id, Registry: n.cfg.Registry, Mesh: mesh{e.sw, p.PingInterval + p.PongTimeout}, Logger: n.log,
 	})
 	n.mesh.Store(e.reconciler)
 	gossip := newGossipReactor(n.cfg.Gossip, n.roster, e.reconciler.Wake, e.following)
 	gossip.SetLogger(n.engine.module("gossip", slog.LevelWarn))
 	e.sw.AddReactor("MEMPOOL", gossip)
-	e.sw.AddReactor("BLOCKSYNC", e.blocksync)
-	e.sw.AddReactor("CONSENSUS", e.reactor)
-	e.sw.AddReactor("EVIDENCE", evidenceReactor)
+	e.sw.AddReactor("BLOCKSYNC", &guardedBlocksync{e.blocksync, guard{n.door}})
+	e.sw.AddReactor("CONSENSUS", &guardedConsensus{e.reactor, guard{n.door}})
+	e.sw.AddReactor("EVIDENCE", &guardedEvidence{evidenceReactor, guard{n.door}, n.notifier.poke})
 	e.sw.SetNodeInfo(info)
 	e.sw.SetNodeKey(&key)
 	e.sw.SetAddrBook(noAddrBook{})
@@ -217,7 +238,11 @@ func (e *engine) run(ctx context.Context) (err error) {
 	})
 	if err = e.start(); err == nil {
 		others.Go(func() { n.notifier.run(rest) })
+		if e.signer != nil {
+			others.Go(func() { e.signer.run(rest, func(v *types.Vote) { _, _ = e.consensus.AddVote(v, "") }) })
+		}
 		others.Go(func() { _ = e.reconciler.Run(rest) }) // returns nil only
+		others.Go(func() { _ = e.observer.follow(rest, e.bus) })
 		select {
 		case <-ctx.Done():
 		case err = <-n.failures:

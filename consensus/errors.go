@@ -32,24 +32,6 @@ const (
 	ErrFuture = ErrorKind("block is not decided yet")
 	// ErrNotReady is returned when the node cannot answer because it has stopped.
 	ErrNotReady = ErrorKind("the node has stopped")
-
-	// ErrRecordExists is returned by CreateSigner when there is a record already.
-	ErrRecordExists = ErrorKind("a signer record exists already")
-	// ErrNoRecord is returned by OpenSigner when there is no record.
-	ErrNoRecord = ErrorKind("there is no signer record")
-	// ErrRecordCorrupt is returned by OpenSigner when no slot of the record is readable.
-	ErrRecordCorrupt = ErrorKind("the signer record is corrupt")
-	// ErrRecordForeign is returned by OpenSigner when the record is of another key.
-	ErrRecordForeign = ErrorKind("the signer record belongs to another key")
-	// ErrRecordInUse is returned when another process holds the record.
-	ErrRecordInUse = ErrorKind("the signer record is in use by another process")
-	// ErrRecordWrite is returned when a record could not be written; the signer refuses to
-	// sign from then on.
-	ErrRecordWrite = ErrorKind("the signer record cannot be written")
-	// ErrRegression is returned for a height, round or step below the recorded one.
-	ErrRegression = ErrorKind("refusing to sign below what has been signed")
-	// ErrConflict is returned for other content at the recorded height, round and step.
-	ErrConflict = ErrorKind("refusing to sign two different messages")
 )
 
 // PrunedError is returned for a block that has been pruned. It is [ErrPruned].

@@ -3,8 +3,11 @@ package consensus
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/althing-ledger/althing/consensus/signer"
 )
 
 var errDisk = errors.New("the disk is on fire")
@@ -119,14 +122,13 @@ func TestRunEndsWhenTheSignerCannotWrite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 0)
 	h := w.hosts[0]
+	votes := &moodySigner{}
+	h.tweak = func(c *Config) { votes.Signer, c.Signer = c.Signer, votes }
 	h.start()
 	w.settled(h)
-	signer := h.node.cfg.Signer
-	signer.mu.Lock()
-	signer.file = &faultyFile{recordFile: signer.file, failAt: 1}
-	signer.mu.Unlock()
+	votes.fail(fmt.Errorf("%w: %w", signer.ErrRecordWrite, errDisk))
 	h.submit("tx")
-	checkStopped(t, h.failed(), ErrRecordWrite, errDisk, "record")
+	checkStopped(t, h.failed(), signer.ErrRecordWrite, errDisk, "record")
 }
 
 func TestRunEndsWhenGossipDoes(t *testing.T) {

@@ -1,32 +1,33 @@
 package consensus
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
 
-// faultyFile is a disk that fails at the n-th operation, counting writes and syncs from
-// one, and at every later one.
-type faultyFile struct {
-	recordFile
-	failAt int
-	lose   bool // the failing write leaves nothing; otherwise half of it is on the disk
-	count  int
+// moodySigner is a signer that can be made to fail.
+type moodySigner struct {
+	Signer
+	why    atomic.Pointer[error]
+	missed atomic.Int64 // signatures that it did not give
 }
 
-func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
-	if f.count++; f.count < f.failAt {
-		return f.recordFile.WriteAt(p, off)
+// fail makes it fail with this error from now on, or work again with nil.
+func (s *moodySigner) fail(err error) {
+	if err == nil {
+		s.why.Store(nil)
+		return
 	}
-	n := 0
-	if !f.lose && f.count == f.failAt {
-		n, _ = f.recordFile.WriteAt(p[:len(p)/2], off)
-	}
-	return n, errDisk
+	s.why.Store(&err)
 }
 
-func (f *faultyFile) Datasync() error {
-	if f.count++; f.count < f.failAt {
-		return f.recordFile.Datasync()
+func (s *moodySigner) Sign(publicKey, message []byte) ([]byte, time.Time, error) {
+	if why := s.why.Load(); why != nil {
+		s.missed.Add(1)
+		return nil, time.Time{}, *why
 	}
-	return errDisk
+	return s.Signer.Sign(publicKey, message)
 }
 
 // brokenGossip is a gossip whose Run fails.

@@ -2,13 +2,17 @@ package consensus
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
 	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 )
 
 // ledger is a small honest application: its state is a hash chain over all transactions,
@@ -30,6 +34,58 @@ type ledger struct {
 	known     map[string]bool // pending or committed
 	committed map[string]int64
 	changed   chan struct{} // closed at every commit
+	kept      []conviction  // misbehaviour that was executed
+	proofs    [][]byte      // handed over for the next block
+}
+
+// conviction is a misbehaviour and its proof.
+type conviction struct {
+	height      int64
+	misbehavior abci.Misbehavior
+	proof       []byte
+}
+
+// KeepEvidence implements [EvidenceKeeper].
+func (l *ledger) KeepEvidence(height int64, evidence [][]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if height == l.height+1 {
+		l.proofs = evidence
+	}
+}
+
+func (l *ledger) convictions() []conviction {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.kept)
+}
+
+// setPower is a transaction that changes a validator, setSize one that changes the size of blocks, and
+// setLevel one that changes the feature level.
+func setPower(validator ed25519.PrivateKey, power int64) string {
+	return fmt.Sprintf("power %x %d", validator.Public(), power)
+}
+
+func setSize(bytes int64) string   { return fmt.Sprintf("size %d", bytes) }
+func setLevel(level uint64) string { return fmt.Sprintf("level %d", level) }
+
+// update adds what a transaction asks of the engine.
+func update(res *abci.ResponseFinalizeBlock, tx string) {
+	var key []byte
+	var number int64
+	params := func() *cmtproto.ConsensusParams {
+		if res.ConsensusParamUpdates == nil {
+			res.ConsensusParamUpdates = &cmtproto.ConsensusParams{}
+		}
+		return res.ConsensusParamUpdates
+	}
+	if n, _ := fmt.Sscanf(tx, "power %x %d", &key, &number); n == 2 {
+		res.ValidatorUpdates = append(res.ValidatorUpdates, abci.UpdateValidator(key, number, "ed25519"))
+	} else if n, _ := fmt.Sscanf(tx, "size %d", &number); n == 1 {
+		params().Block = &cmtproto.BlockParams{MaxBytes: number, MaxGas: -1}
+	} else if n, _ := fmt.Sscanf(tx, "level %d", &number); n == 1 {
+		params().Version = &cmtproto.VersionParams{App: uint64(number)}
+	}
 }
 
 func openLedger(db dbm.DB) (*ledger, error) {
@@ -105,6 +161,13 @@ func (l *ledger) PrepareProposal(_ context.Context, req *abci.RequestPrepareProp
 }
 
 func (l *ledger) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	var other []byte
+	if l.spoil != nil {
+		var err error
+		if other, err = l.spoil(req.Height); err != nil {
+			return nil, err
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next.hash, l.nextTxs = l.hash, req.Txs
@@ -113,15 +176,17 @@ func (l *ledger) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock
 		sum := sha256.Sum256(append(l.next.hash[:len(l.next.hash):len(l.next.hash)], tx...))
 		l.next.hash = sum[:]
 		res.TxResults = append(res.TxResults, &abci.ExecTxResult{})
+		update(res, string(tx))
 	}
-	if l.spoil != nil {
-		other, err := l.spoil(req.Height)
-		if err != nil {
-			return nil, err
-		}
-		if other != nil {
-			l.next.hash = other
-		}
+	if len(l.proofs) != len(req.Misbehavior) {
+		return nil, fmt.Errorf("%d proofs for %d misbehaviours", len(l.proofs), len(req.Misbehavior))
+	}
+	for i, m := range req.Misbehavior {
+		l.kept = append(l.kept, conviction{req.Height, m, l.proofs[i]})
+	}
+	l.proofs = nil
+	if other != nil {
+		l.next.hash = other
 	}
 	res.AppHash = l.next.hash
 	l.height = req.Height

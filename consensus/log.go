@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cometbft/cometbft/libs/log"
+	cmtp2p "github.com/cometbft/cometbft/p2p"
 )
 
 // engineLogger gives the engine's messages to slog. The engine is talkative: what it
@@ -26,6 +27,7 @@ type watcher struct {
 	quiet    atomic.Bool                 // stopping: errors are part of the noise
 	reason   atomic.Pointer[string]      // of the consensus failure
 	diverged func(height int64, why any) // called when block sync finds that we are on our own
+	rejected func(why error)             // called when an inbound handshake fails
 }
 
 const (
@@ -35,6 +37,9 @@ const (
 	// validationMessage is what block sync says about a block it cannot apply
 	// (blocksync/reactor.go, handleValidationFailure).
 	validationMessage = "Error in validation"
+	// rejectedMessage is what the switch says about an inbound connection that did not get as far as
+	// to the peer filter (p2p/switch.go, acceptRoutine).
+	rejectedMessage = "Inbound Peer rejected"
 	// divergedError begins the error for a block whose header contradicts our state
 	// (state/validation.go). Block sync checks the commit first, so the block is
 	// signed by two thirds, and it is us who are wrong.
@@ -51,8 +56,16 @@ func (l *engineLogger) module(name string, errorAs slog.Level) *engineLogger {
 }
 
 func (l *engineLogger) Debug(msg string, keyvals ...any) { l.log(slog.LevelDebug-1, msg, keyvals) }
-func (l *engineLogger) Info(msg string, keyvals ...any)  { l.log(slog.LevelDebug, msg, keyvals) }
 func (l *engineLogger) Warn(msg string, keyvals ...any)  { l.log(slog.LevelWarn, msg, keyvals) }
+
+func (l *engineLogger) Info(msg string, keyvals ...any) {
+	if msg == rejectedMessage {
+		if why, ok := value(keyvals, "err").(cmtp2p.ErrRejected); ok && !why.IsSelf() && !why.IsDuplicate() {
+			l.watcher.rejected(why)
+		}
+	}
+	l.log(slog.LevelDebug, msg, keyvals)
+}
 
 func (l *engineLogger) Error(msg string, keyvals ...any) {
 	switch msg {

@@ -12,6 +12,9 @@ import (
 func TestFourValidatorsCommitTransactionsSubmittedToAny(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 4, 0)
+	for _, h := range w.hosts {
+		h.tweak = func(c *Config) { c.Version = "of " + h.member.Name }
+	}
 	w.start()
 	for i, h := range w.hosts {
 		tx := fmt.Sprintf("tx%d", i)
@@ -27,6 +30,11 @@ func TestFourValidatorsCommitTransactionsSubmittedToAny(t *testing.T) {
 		s := h.node.Status()
 		if s.Phase != PhaseFollowing || !s.CaughtUp || !s.Validator || len(s.Peers) != 3 {
 			t.Errorf("%s: status %+v", h.member.Name, s)
+		}
+		for _, p := range s.Peers {
+			if p.Version != "of "+p.Name {
+				t.Errorf("%s: peer %+v", h.member.Name, p)
+			}
 		}
 		got, err := h.node.Block(height)
 		if err != nil || string(got.Hash) != string(want.Hash) {

@@ -29,6 +29,7 @@ type Node struct {
 	blocks   *store.BlockStore
 	states   sm.Store // uncached: for the handshake and the evidence pool
 	app      *application
+	door     *p2p.Door
 	roster   *roster
 	watcher  *watcher
 	engine   *engineLogger
@@ -38,6 +39,8 @@ type Node struct {
 	phase     atomic.Value // Phase
 	validator atomic.Bool
 	mesh      atomic.Pointer[p2p.Reconciler]
+	run       atomic.Pointer[engine]
+	signings  signings
 
 	failures chan error // capacity 1: the first reason to end; never closed
 }
@@ -67,7 +70,7 @@ func New(cfg Config) (*Node, error) {
 		log:      cfg.Logger,
 		genesis:  doc,
 		gates:    make(map[string]*gate),
-		roster:   newRoster(cfg.Registry),
+		door:     p2p.NewDoor(cfg.Registry, cfg.Logger),
 		notifier: newNotifier(cfg.Pool),
 		failures: make(chan error, 1),
 	}
@@ -75,8 +78,10 @@ func New(cfg Config) (*Node, error) {
 		n.cfg.Name = n.id
 	}
 	n.phase.Store(PhaseStarting)
+	n.roster = newRoster(cfg.Registry, n.door)
 	n.app = newApplication(cfg.App, cfg.Genesis, n.fail)
-	n.watcher = &watcher{diverged: n.diverged}
+	n.app.proofs = n.rawEvidence
+	n.watcher = &watcher{diverged: n.diverged, rejected: n.door.HandshakeFailed}
 	n.engine = newEngineLogger(cfg.Logger, n.watcher)
 	if err := os.MkdirAll(walDir(cfg.Home), 0o700); err != nil {
 		return nil, fmt.Errorf("create directory for the write-ahead log: %w", err)
@@ -122,6 +127,18 @@ func (n *Node) Reconciled() p2p.Counters {
 	return p2p.Counters{}
 }
 
+// Evictions returns the newest connections that were closed because the registry ceased to
+// list the peer, oldest first.
+func (n *Node) Evictions() []p2p.Eviction {
+	if r := n.mesh.Load(); r != nil {
+		return r.Evictions()
+	}
+	return nil
+}
+
+// Refusals returns the connections that were not let in.
+func (n *Node) Refusals() p2p.Refusals { return n.door.Refusals() }
+
 // Run brings the application up to the stored blocks, connects, catches up and follows
 // consensus until the context ends; then it stops everything, flushes the write-ahead
 // log, waits for all goroutines that touch the application or the databases, and returns nil. It
@@ -150,6 +167,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.run.Store(e)
 	return e.run(ctx)
 }
 

@@ -19,8 +19,10 @@ import (
 // height, and gives it again after every commit while the pool still wants a block.
 // DESIGN.md shows that no wish is lost.
 type notifier struct {
-	pool   Pool
-	tokens chan struct{} // capacity 1
+	pool Pool
+	// evidence says whether proofs of misbehaviour wait for a block. Set before anything runs.
+	evidence func() bool
+	tokens   chan struct{} // capacity 1
 
 	mu    sync.Mutex
 	given bool // a token was given since the last commit
@@ -30,7 +32,7 @@ type notifier struct {
 var _ mempool.Mempool = (*notifier)(nil)
 
 func newNotifier(pool Pool) *notifier {
-	return &notifier{pool: pool, tokens: make(chan struct{}, 1)}
+	return &notifier{pool: pool, evidence: func() bool { return false }, tokens: make(chan struct{}, 1)}
 }
 
 // run turns the pool's wake-ups into tokens until the context ends.
@@ -46,7 +48,16 @@ func (n *notifier) run(ctx context.Context) {
 	}
 }
 
-// poke gives this height's token if the pool wants a block.
+// wanted says whether there is something for a block.
+func (n *notifier) wanted() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.wantedLocked()
+}
+
+func (n *notifier) wantedLocked() bool { return !n.ended && (n.pool.WantsBlock() || n.evidence()) }
+
+// poke gives this height's token if a block is wanted.
 func (n *notifier) poke() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -54,7 +65,7 @@ func (n *notifier) poke() {
 }
 
 func (n *notifier) giveLocked() {
-	if n.ended || n.given || !n.pool.WantsBlock() {
+	if n.given || !n.wantedLocked() {
 		return
 	}
 	n.given = true

@@ -17,13 +17,11 @@ import (
 	"github.com/althing-ledger/althing/p2p"
 )
 
-// errNotMember is why a connection is refused after the handshake.
-var errNotMember = errors.New("not in the membership list")
-
 // roster is the set of live peers as people see it. The gossip reactor keeps it, because the
 // engine tells reactors when a peer comes and goes.
 type roster struct {
 	registry *p2p.Registry
+	door     *p2p.Door
 
 	mu    sync.Mutex
 	peers map[cmtp2p.ID]entry
@@ -35,8 +33,8 @@ type entry struct {
 	since  time.Time
 }
 
-func newRoster(registry *p2p.Registry) *roster {
-	return &roster{registry: registry, peers: make(map[cmtp2p.ID]entry)}
+func newRoster(registry *p2p.Registry, door *p2p.Door) *roster {
+	return &roster{registry: registry, door: door, peers: make(map[cmtp2p.ID]entry)}
 }
 
 func (r *roster) add(peer cmtp2p.Peer) {
@@ -64,45 +62,81 @@ func (r *roster) clear() {
 	clear(r.peers)
 }
 
-// status lists the peers by name.
-func (r *roster) status() []PeerStatus {
+// member returns how a peer is listed, or was when it connected.
+func (r *roster) member(peer cmtp2p.Peer) p2p.Member {
+	if m, ok := r.registry.Admitted(string(peer.ID())); ok {
+		return m
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([]PeerStatus, 0, len(r.peers))
-	for id, e := range r.peers {
+	return r.peers[peer.ID()].member
+}
+
+// list returns the live connections, in any order.
+func (r *roster) list() []entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]entry, 0, len(r.peers))
+	for _, e := range r.peers {
+		out = append(out, e)
+	}
+	return out
+}
+
+// status lists the peers by name, and the heights that those work on which have told.
+func (r *roster) status() (peers []PeerStatus, next []int64) {
+	for _, e := range r.list() {
+		id := string(e.peer.ID())
+		m, ok := r.registry.Admitted(id)
+		if !ok {
+			m = e.member
+		}
 		s := PeerStatus{
-			ID: string(id), Name: e.member.Name, Org: e.member.Org, Address: e.peer.RemoteAddr().String(),
+			ID: id, Name: m.Name, Org: m.Org, Address: e.peer.RemoteAddr().String(),
 			Since: e.since, Outbound: e.peer.IsOutbound(),
 		}
-		if state, ok := e.peer.Get(types.PeerStateKey).(*cs.PeerState); ok {
-			s.Height = max(0, state.GetHeight()-1)
+		if info, ok := e.peer.NodeInfo().(cmtp2p.DefaultNodeInfo); ok {
+			s.Version = info.Version
 		}
-		out = append(out, s)
+		if state, ok := e.peer.Get(types.PeerStateKey).(*cs.PeerState); ok {
+			if h := state.GetHeight(); h > 0 {
+				s.Height = h - 1
+				next = append(next, h)
+			}
+		}
+		peers = append(peers, s)
 	}
-	slices.SortFunc(out, func(a, b PeerStatus) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
-	return out
+	slices.SortFunc(peers, func(a, b PeerStatus) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+	return peers, next
 }
 
 // admit is the engine's peer filter: it is asked about every connection, inbound and
 // outbound, after the handshake has proven the peer's key and before anything else is sent.
 func (r *roster) admit(_ cmtp2p.IPeerSet, peer cmtp2p.Peer) error {
-	if _, ok := r.registry.Admitted(string(peer.ID())); !ok {
-		return errNotMember
-	}
-	return nil
+	return r.door.Admit(string(peer.ID()), peer.RemoteAddr().String())
 }
 
 // mesh is the engine's switch as the reconciler sees it.
-type mesh struct{ sw *cmtp2p.Switch }
+type mesh struct {
+	sw *cmtp2p.Switch
+	// silence is after how long a connection over which nothing comes is given up.
+	silence time.Duration
+}
 
 var _ p2p.Mesh = mesh{}
 
-// Connected implements [p2p.Mesh].
+// Connected implements [p2p.Mesh]. It gives up connections that have fallen silent. The engine asks its peers whether they are
+// there, but the goroutine that would miss the answer is the one that writes; when a peer has gone without a trace and the
+// system's buffer is full, that one hangs in a write until the system gives up, after a quarter of an hour.
 func (m mesh) Connected() []p2p.Peer {
 	peers := m.sw.Peers().Copy()
-	out := make([]p2p.Peer, len(peers))
-	for i, p := range peers {
-		out[i] = p2p.Peer{ID: string(p.ID()), Address: p.RemoteAddr().String()}
+	out := make([]p2p.Peer, 0, len(peers))
+	for _, p := range peers {
+		if p.Status().RecvMonitor.Idle > m.silence {
+			m.sw.StopPeerGracefully(p)
+			continue
+		}
+		out = append(out, p2p.Peer{ID: string(p.ID()), Address: p.RemoteAddr().String()})
 	}
 	return out
 }

@@ -17,6 +17,7 @@ import (
 // that name when it hands over to consensus.
 type gossipReactor struct {
 	cmtp2p.BaseReactor
+	guard
 	gossip Gossip
 	roster *roster
 	// changed is called after a peer has come or gone.
@@ -39,7 +40,7 @@ const (
 )
 
 func newGossipReactor(gossip Gossip, roster *roster, changed, following func()) *gossipReactor {
-	r := &gossipReactor{gossip: gossip, roster: roster, changed: changed, following: following}
+	r := &gossipReactor{guard: guard{roster.door}, gossip: gossip, roster: roster, changed: changed, following: following}
 	r.BaseReactor = *cmtp2p.NewBaseReactor("Gossip", r)
 	return r
 }
@@ -62,7 +63,7 @@ func (r *gossipReactor) EnableInOutTxs() { r.once.Do(r.following) }
 // peer that failed as soon as it was started; that one is not announced at all.
 func (r *gossipReactor) AddPeer(peer cmtp2p.Peer) {
 	r.mu.Lock()
-	if peer.IsRunning() {
+	if r.lets(peer) {
 		r.roster.add(peer)
 		r.gossip.AddPeer(string(peer.ID()), func(msg []byte) bool { return r.send(peer, msg) })
 	}
@@ -71,7 +72,10 @@ func (r *gossipReactor) AddPeer(peer cmtp2p.Peer) {
 }
 
 // RemovePeer implements the engine's Reactor. The peer does not run any more.
-func (r *gossipReactor) RemovePeer(peer cmtp2p.Peer, _ any) {
+func (r *gossipReactor) RemovePeer(peer cmtp2p.Peer, reason any) {
+	if why := misconduct(reason); why != "" {
+		r.door.Misbehaved(string(peer.ID()), r.roster.member(peer), peer.RemoteAddr().String(), why)
+	}
 	r.mu.Lock()
 	if r.roster.remove(peer) {
 		r.gossip.RemovePeer(string(peer.ID()))
@@ -83,6 +87,9 @@ func (r *gossipReactor) RemovePeer(peer cmtp2p.Peer, _ any) {
 // Receive implements the engine's Reactor. It runs on the connection's goroutine, which
 // also receives this peer's votes and blocks.
 func (r *gossipReactor) Receive(e cmtp2p.Envelope) {
+	if !r.lets(e.Src) {
+		return
+	}
 	txs, ok := e.Message.(*protomem.Txs)
 	if !ok || len(txs.Txs) != 1 || len(txs.Txs[0]) > r.gossip.MaxMessageBytes() {
 		r.Switch.StopPeerForError(e.Src, fmt.Errorf("malformed gossip message of type %T", e.Message))

@@ -2,174 +2,165 @@ package consensus
 
 import (
 	"bytes"
-	"cmp"
-	"crypto/ed25519"
+	"context"
 	"errors"
 	"fmt"
-	"os"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/cometbft/cometbft/crypto"
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
-	"github.com/cometbft/cometbft/libs/protoio"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/types"
-	"github.com/cosmos/gogoproto/proto"
 )
 
-// Steps of a round in the order in which a validator signs.
-const (
-	stepNone int8 = iota
-	stepProposal
-	stepPrevote
-	stepPrecommit
-)
+// Signer signs votes and proposals with the keys of one validator, which change in the course of time. It never signs two
+// different messages for the same height, round and step, with whichever key, whatever crashes. Its methods are called from
+// several goroutines.
+//
+// What an error means it says itself, by two methods that it or one it wraps may have: Fatal() bool, nothing will be signed any
+// more, and the node ends; Final() bool, this message will never be signed. Any other error passes, and the message is
+// offered again until the engine has gone on.
+type Signer interface {
+	// PublicKeys returns the Ed25519 public keys, 32 bytes each, that it signs with now. Must not block.
+	PublicKeys() [][]byte
+	// Sign returns the signature (64 bytes) of a message: CometBFT's canonical sign bytes, a CanonicalVote or a
+	// CanonicalProposal behind its length. A time that is not zero is the one in an earlier message that said the same and
+	// whose signature this is; it must be put into the message. It may block for two seconds.
+	Sign(publicKey, message []byte) (signature []byte, at time.Time, err error)
+}
 
-// Signer signs votes and proposals with a validator's key and never signs two different
-// messages for the same height, round and step, whatever crashes: the record is on disk before a
-// signature leaves. It is safe for concurrent use.
-type Signer struct {
-	// Now, when set before the node runs, stamps votes with another clock than the
-	// engine's. Tests use it to make a chain whose blocks are old.
-	Now func() time.Time
+// retrySigning is how often a vote that could not be signed is offered again.
+const retrySigning = 250 * time.Millisecond
 
-	key    cmted25519.PrivKey
-	public ed25519.PublicKey
+// quietSigning is how long a log keeps silent about a signer that goes on failing.
+const quietSigning = 10 * time.Second
+
+// engineSigner is the signer as the engine sees it: a validator whose key is the one that votes at the next height. The
+// engine takes a failure to sign for something that passes, and never comes back to that vote; so fail is told
+// when it will not pass, and [engineSigner.run] comes back when it does.
+type engineSigner struct {
+	signer Signer
+	next   func() (height int64, set *types.ValidatorSet) // who votes at the height that the engine works on
+	now    func() time.Time                               // stamps votes; nil leaves the engine's time
+	fail   func(error)
+	log    *slog.Logger
 
 	mu     sync.Mutex
-	file   recordFile
-	last   signed
-	slot   int   // where last is
-	broken error // sticky: a write failed, and what is on disk is unknown
+	missed *missedVote // the newest vote that was to be signed, while it is not
+	failed time.Time   // when a failure was logged last; zero when the last attempt succeeded
+	silent int         // failures since then
 }
 
-// CreateSigner begins a record at path for a key (64 bytes) that has never signed, and
-// opens it. It returns an error that is [ErrRecordExists] if there is one already: a record must
-// not be begun anew for a key that may have signed.
-func CreateSigner(path string, key ed25519.PrivateKey) (*Signer, error) {
-	if err := checkKey(key); err != nil {
-		return nil, fmt.Errorf("create signer: %w", err)
-	}
-	if err := createRecord(path, key.Public().(ed25519.PublicKey)); err != nil {
-		return nil, fmt.Errorf("create signer record %s: %w", path, err)
-	}
-	return OpenSigner(path, key)
+// missedVote is a vote that waits for its signature.
+type missedVote struct {
+	chainID string
+	vote    *cmtproto.Vote
 }
 
-// OpenSigner opens the record at path. It returns an error that is [ErrNoRecord],
-// [ErrRecordCorrupt], [ErrRecordForeign] or [ErrRecordInUse], or one of the file system.
-func OpenSigner(path string, key ed25519.PrivateKey) (*Signer, error) {
-	if err := checkKey(key); err != nil {
-		return nil, fmt.Errorf("open signer: %w", err)
+var _ types.PrivValidator = (*engineSigner)(nil)
+
+// GetPubKey implements the engine's PrivValidator. The engine asks at the start and after each block.
+func (s *engineSigner) GetPubKey() (crypto.PubKey, error) {
+	public := s.pick()
+	if public == nil {
+		return nil, errors.New("the signer has no key yet")
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("open signer record %s: %w", path, ErrNoRecord)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open signer record: %w", err)
-	}
-	if err := lock(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock signer record %s: %w", path, err), f.Close())
-	}
-	s, err := openSigner(osFile{f}, key)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open signer record %s: %w", path, err), f.Close())
-	}
-	return s, nil
+	return public, nil
 }
 
-func checkKey(key ed25519.PrivateKey) error {
-	if len(key) != ed25519.PrivateKeySize {
-		return fmt.Errorf("%w: signing key has %d bytes, want %d", ErrInvalidConfig, len(key), ed25519.PrivateKeySize)
-	}
-	return nil
-}
-
-func openSigner(f recordFile, key ed25519.PrivateKey) (*Signer, error) {
-	public := key.Public().(ed25519.PublicKey)
-	last, slot, err := readRecord(f, public)
-	if err != nil {
-		return nil, err
-	}
-	return &Signer{
-		key: cmted25519.PrivKey(bytes.Clone(key)), public: public,
-		file: f, last: last, slot: slot,
-	}, nil
-}
-
-// PublicKey returns the validator's Ed25519 public key, 32 bytes.
-func (s *Signer) PublicKey() []byte { return bytes.Clone(s.public) }
-
-// LastSigned returns the height that was signed last, 0 if none.
-func (s *Signer) LastSigned() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.last.height
-}
-
-// Close closes the record. The signer refuses to sign afterwards.
-func (s *Signer) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.broken == nil {
-		s.broken = os.ErrClosed
-	}
-	return s.file.Close()
-}
-
-// engineSigner is the signer as the engine sees it. The engine takes a failure to sign
-// for something that passes, so fail is told when it will not.
-type engineSigner struct {
-	*Signer
-	fail func(error)
-}
-
-var _ types.PrivValidator = engineSigner{}
-
-// GetPubKey implements the engine's PrivValidator.
-func (s engineSigner) GetPubKey() (crypto.PubKey, error) { return s.key.PubKey(), nil }
-
-// SignVote implements the engine's PrivValidator. The engine copies signature and
-// timestamp back from the vote.
-func (s engineSigner) SignVote(chainID string, vote *cmtproto.Vote) error {
-	step, err := voteStep(vote.Type)
-	if err != nil {
-		return fmt.Errorf("sign vote: %w", err)
-	}
-	if s.Now != nil {
-		vote.Timestamp = s.Now().UTC()
-	}
-	var extension []byte
-	precommits := step == stepPrecommit && !types.ProtoBlockIDIsNil(&vote.BlockID)
-	switch {
-	case precommits:
-		// Extensions may differ between two attempts, so they are outside the guard and
-		// signed every time; an empty one too.
-		if extension, err = s.key.Sign(types.VoteExtensionSignBytes(chainID, vote)); err != nil {
-			return fmt.Errorf("sign vote extension: %w", err)
+// pick returns the signer's key that votes at the height that the engine works on, any of them if none does, nil if there
+// is none.
+func (s *engineSigner) pick() crypto.PubKey {
+	_, set := s.next()
+	var first crypto.PubKey
+	for _, key := range s.signer.PublicKeys() {
+		public := cmted25519.PubKey(key)
+		if set.HasAddress(public.Address()) {
+			return public
 		}
-	case len(vote.Extension) > 0:
-		return errors.New("sign vote: only a precommit for a block may carry an extension")
+		if first == nil {
+			first = public
+		}
 	}
-	signature, before, err := s.record(vote.Height, vote.Round, step, types.VoteSignBytes(chainID, vote), voteTime)
-	if err != nil {
-		return fmt.Errorf("sign vote %d/%d/%s: %w", vote.Height, vote.Round, vote.Type, err)
-	}
-	if !before.IsZero() {
-		vote.Timestamp = before
-	}
-	vote.Signature, vote.ExtensionSignature = signature, extension
-	return nil
+	return first
 }
 
-// SignProposal implements the engine's PrivValidator.
-func (s engineSigner) SignProposal(chainID string, proposal *cmtproto.Proposal) error {
-	signature, before, err := s.record(proposal.Height, proposal.Round, stepProposal,
-		types.ProposalSignBytes(chainID, proposal), proposalTime)
+// votes says whether one of a signer's keys is in a set of validators.
+func votes(signer Signer, set *types.ValidatorSet) bool {
+	if signer == nil {
+		return false
+	}
+	for _, key := range signer.PublicKeys() {
+		if set.HasAddress(cmted25519.PubKey(key).Address()) {
+			return true
+		}
+	}
+	return false
+}
+
+// SignVote implements the engine's PrivValidator. The engine copies signature and timestamp back from the vote.
+func (s *engineSigner) SignVote(chainID string, vote *cmtproto.Vote) error {
+	if len(vote.Extension) > 0 {
+		return errors.New("sign vote: votes carry no extensions here")
+	}
+	if s.now != nil {
+		vote.Timestamp = s.now().UTC()
+	}
+	again := *vote
+	err := s.signVote(chainID, vote)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.missed = nil
+	if err != nil && passes(err) {
+		s.missed = &missedVote{chainID, &again}
+	}
+	s.note(err)
+	return err
+}
+
+// signVote signs with the key that the vote names.
+func (s *engineSigner) signVote(chainID string, vote *cmtproto.Vote) error {
+	for _, key := range s.signer.PublicKeys() {
+		if !bytes.Equal(cmted25519.PubKey(key).Address(), vote.ValidatorAddress) {
+			continue
+		}
+		signature, before, err := s.sign(key, types.VoteSignBytes(chainID, vote))
+		if err != nil {
+			return fmt.Errorf("sign vote %d/%d/%s: %w", vote.Height, vote.Round, vote.Type, err)
+		}
+		if !before.IsZero() {
+			vote.Timestamp = before
+		}
+		vote.Signature = signature
+		return nil
+	}
+	return fmt.Errorf("sign vote %d/%d/%s: the signer has no key with the address %X", vote.Height, vote.Round, vote.Type, vote.ValidatorAddress)
+}
+
+// SignProposal implements the engine's PrivValidator. A proposal that is missed is not offered again: the next round has
+// one of its own.
+func (s *engineSigner) SignProposal(chainID string, proposal *cmtproto.Proposal) error {
+	err := s.signProposal(chainID, proposal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.note(err)
+	return err
+}
+
+func (s *engineSigner) signProposal(chainID string, proposal *cmtproto.Proposal) error {
+	where := fmt.Sprintf("sign proposal %d/%d", proposal.Height, proposal.Round)
+	if height, _ := s.next(); height != proposal.Height {
+		return fmt.Errorf("%s: the engine works on height %d", where, height)
+	}
+	public := s.pick()
+	if public == nil {
+		return fmt.Errorf("%s: the signer has no key yet", where)
+	}
+	signature, before, err := s.sign(public.Bytes(), types.ProposalSignBytes(chainID, proposal))
 	if err != nil {
-		return fmt.Errorf("sign proposal %d/%d: %w", proposal.Height, proposal.Round, err)
+		return fmt.Errorf("%s: %w", where, err)
 	}
 	if !before.IsZero() {
 		proposal.Timestamp = before
@@ -178,104 +169,81 @@ func (s engineSigner) SignProposal(chainID string, proposal *cmtproto.Proposal) 
 	return nil
 }
 
-func (s engineSigner) record(height int64, round int32, step int8, message []byte,
-	splitTime func([]byte) ([]byte, time.Time, error),
-) ([]byte, time.Time, error) {
-	signature, before, err := s.sign(height, round, step, message, splitTime)
-	if errors.Is(err, ErrRecordWrite) {
+func (s *engineSigner) sign(publicKey, message []byte) ([]byte, time.Time, error) {
+	signature, before, err := s.signer.Sign(publicKey, message)
+	var says interface{ Fatal() bool }
+	if errors.As(err, &says) && says.Fatal() {
 		s.fail(err)
 	}
 	return signature, before, err
 }
 
-func voteStep(t cmtproto.SignedMsgType) (int8, error) {
-	switch t {
-	case cmtproto.PrevoteType:
-		return stepPrevote, nil
-	case cmtproto.PrecommitType:
-		return stepPrecommit, nil
+// passes says whether it makes sense to offer a message again after this error.
+func passes(err error) bool {
+	var fatal interface{ Fatal() bool }
+	var final interface{ Final() bool }
+	return !(errors.As(err, &fatal) && fatal.Fatal()) && !(errors.As(err, &final) && final.Final())
+}
+
+// note logs that signing has begun to fail, goes on failing, or works again. The caller holds the lock.
+func (s *engineSigner) note(err error) {
+	switch now := time.Now(); {
+	case err == nil && s.failed.IsZero():
+	case err == nil:
+		s.log.Info("signing again", "unsigned", s.silent)
+		s.failed, s.silent = time.Time{}, 0
+	case now.Sub(s.failed) < quietSigning:
+		s.silent++
 	default:
-		return stepNone, fmt.Errorf("unknown vote type %v", t)
+		s.log.Error("a vote or proposal is not signed", "err", err, "unsigned_before", s.silent)
+		s.failed, s.silent = now, 0
 	}
 }
 
-// sign returns a signature of the message, after recording it. For the message it has
-// signed last it returns the earlier signature; if the message differs from that one in its
-// timestamp only, it also returns the earlier timestamp, which must be used instead.
-// splitTime separates a message from its timestamp.
-func (s *Signer) sign(height int64, round int32, step int8, message []byte,
-	splitTime func([]byte) ([]byte, time.Time, error),
-) (signature []byte, before time.Time, err error) {
+// run offers the newest vote that was missed to the signer again, until it is signed, refused, or the engine has gone on,
+// and gives it to cast. Without this a network that needs the vote would wait for it for ever: the engine votes once.
+func (s *engineSigner) run(ctx context.Context, cast func(*types.Vote)) {
+	tick := time.NewTicker(retrySigning)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if vote := s.retry(); vote != nil {
+			cast(vote)
+		}
+	}
+}
+
+// retry returns the vote that was missed, if it can be signed now.
+func (s *engineSigner) retry() *types.Vote {
+	s.mu.Lock()
+	missed := s.missed
+	s.mu.Unlock()
+	if missed == nil {
+		return nil
+	}
+	signed := *missed.vote
+	err := s.signVote(missed.chainID, &signed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken != nil {
-		return nil, time.Time{}, s.broken
+	if s.missed != missed {
+		return nil // the engine has asked for a later one meanwhile
 	}
-	last := s.last
-	switch order := compareSteps(height, round, step, last); {
-	case order < 0:
-		return nil, time.Time{}, fmt.Errorf("%w: asked for %d/%d/%d after %d/%d/%d",
-			ErrRegression, height, round, step, last.height, last.round, last.step)
-	case order == 0:
-		if bytes.Equal(message, last.bytes) {
-			return bytes.Clone(last.signature), time.Time{}, nil
-		}
-		was, at, errWas := splitTime(last.bytes)
-		is, _, errIs := splitTime(message)
-		if errWas != nil || errIs != nil || !bytes.Equal(was, is) {
-			return nil, time.Time{}, fmt.Errorf("%w at %d/%d/%d", ErrConflict, height, round, step)
-		}
-		return bytes.Clone(last.signature), at, nil
+	if err != nil && passes(err) {
+		return nil
 	}
-	signature, err = s.key.Sign(message)
+	s.missed = nil
+	s.note(err)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil
 	}
-	next := signed{seq: last.seq + 1, height: height, round: round, step: step, bytes: message, signature: signature}
-	if err := s.write(next); err != nil {
-		// What the disk holds now is unknown. Reopening will find out; this process must
-		// not sign again.
-		s.broken = fmt.Errorf("%w: %w", ErrRecordWrite, err)
-		return nil, time.Time{}, s.broken
-	}
-	s.last, s.slot = next, 1-s.slot
-	return bytes.Clone(signature), time.Time{}, nil
-}
-
-func (s *Signer) write(next signed) error {
-	slot, err := encodeSlot(s.public, next)
+	vote, err := types.VoteFromProto(&signed)
 	if err != nil {
-		return err
+		s.log.Error("a vote that was signed late is not usable", "err", err)
+		return nil
 	}
-	if _, err := s.file.WriteAt(slot, int64(1-s.slot)*slotSize); err != nil {
-		return err
-	}
-	return s.file.Datasync()
-}
-
-// compareSteps orders a position against the last signed one.
-func compareSteps(height int64, round int32, step int8, last signed) int {
-	return cmp.Or(cmp.Compare(height, last.height), cmp.Compare(round, last.round), cmp.Compare(step, last.step))
-}
-
-func voteTime(message []byte) ([]byte, time.Time, error) {
-	var v cmtproto.CanonicalVote
-	if err := protoio.UnmarshalDelimited(message, &v); err != nil {
-		return nil, time.Time{}, err
-	}
-	at := v.Timestamp
-	v.Timestamp = time.Time{}
-	rest, err := proto.Marshal(&v)
-	return rest, at, err
-}
-
-func proposalTime(message []byte) ([]byte, time.Time, error) {
-	var p cmtproto.CanonicalProposal
-	if err := protoio.UnmarshalDelimited(message, &p); err != nil {
-		return nil, time.Time{}, err
-	}
-	at := p.Timestamp
-	p.Timestamp = time.Time{}
-	rest, err := proto.Marshal(&p)
-	return rest, at, err
+	return vote
 }

@@ -2,384 +2,323 @@ package consensus
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
-	"os"
+	"log/slog"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
 
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/types"
-	"pgregory.net/rapid"
+
+	"github.com/althing-ledger/althing/consensus/signer"
 )
 
 const testChain = "test-chain"
 
 var testTime = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
-func block(name string) cmtproto.BlockID {
-	hash := bytes.Repeat([]byte(name), 32)[:32]
-	return cmtproto.BlockID{Hash: hash, PartSetHeader: cmtproto.PartSetHeader{Total: 1, Hash: hash}}
+func publicOf(name string) ed25519.PublicKey { return key(name).Public().(ed25519.PublicKey) }
+
+// ringOf makes a keyring with these keys, the first of which owns the record.
+func ringOf(t *testing.T, chainID string, names ...string) *signer.Keyring {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "signer")
+	if err := signer.Create(path, publicOf(names[0])); err != nil {
+		t.Fatal(err)
+	}
+	var private []ed25519.PrivateKey
+	for _, name := range names {
+		private = append(private, key(name))
+	}
+	ring, err := signer.Open(path, chainID, private...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ring.Close() })
+	return ring
 }
 
-func newVote(height int64, round int32, kind cmtproto.SignedMsgType, blockName string) *cmtproto.Vote {
-	v := &cmtproto.Vote{Type: kind, Height: height, Round: round, Timestamp: testTime}
+func setOf(names ...string) *types.ValidatorSet {
+	var validators []*types.Validator
+	for _, name := range names {
+		validators = append(validators, types.NewValidator(cmted25519.PubKey(publicOf(name)), 10))
+	}
+	return types.NewValidatorSet(validators)
+}
+
+// view is the signer as the engine sees it at a height with these validators.
+func view(s Signer, height int64, validators ...string) *engineSigner {
+	set := setOf(validators...)
+	return &engineSigner{
+		signer: s, next: func() (int64, *types.ValidatorSet) { return height, set },
+		fail: func(error) {}, log: slog.New(slog.DiscardHandler),
+	}
+}
+
+func newVote(by string, height int64, kind cmtproto.SignedMsgType, blockName string) *cmtproto.Vote {
+	v := &cmtproto.Vote{Type: kind, Height: height, Timestamp: testTime, ValidatorAddress: cmted25519.PubKey(publicOf(by)).Address()}
 	if blockName != "" {
-		v.BlockID = block(blockName)
+		hash := bytes.Repeat([]byte(blockName), 32)[:32]
+		v.BlockID = cmtproto.BlockID{Hash: hash, PartSetHeader: cmtproto.PartSetHeader{Total: 1, Hash: hash}}
 	}
 	return v
 }
 
-func newSigner(t testing.TB) (*Signer, string) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "signer")
-	s, err := CreateSigner(path, key("validator"))
+func TestTheKeyThatVotesIsPicked(t *testing.T) {
+	t.Parallel()
+	ring := ringOf(t, testChain, "old", "new")
+	for _, tt := range []struct {
+		name       string
+		validators []string
+		want       string
+	}{
+		{"before the switch", []string{"other", "old"}, "old"},
+		{"after it", []string{"new", "other"}, "new"},
+		{"not a validator", []string{"other"}, "old"},
+	} {
+		s := view(ring, 7, tt.validators...)
+		got, err := s.GetPubKey()
+		if err != nil || !bytes.Equal(got.Bytes(), publicOf(tt.want)) {
+			t.Errorf("%s: GetPubKey: %v, %v; want that of %s", tt.name, got, err, tt.want)
+		}
+		if is := votes(ring, setOf(tt.validators...)); is != (tt.name != "not a validator") {
+			t.Errorf("%s: votes: %v", tt.name, is)
+		}
+	}
+	if votes(nil, setOf("old")) {
+		t.Error("an observer takes itself for a validator")
+	}
+
+	// Each message gets the key that it is for.
+	vote := newVote("new", 7, cmtproto.PrevoteType, "a")
+	if err := view(ring, 7, "old").SignVote(testChain, vote); err != nil {
+		t.Fatal(err)
+	}
+	if !ed25519.Verify(publicOf("new"), types.VoteSignBytes(testChain, vote), vote.Signature) {
+		t.Error("a vote of the new key is not signed with it")
+	}
+	proposal := &cmtproto.Proposal{Type: cmtproto.ProposalType, Height: 8, PolRound: -1, BlockID: vote.BlockID, Timestamp: testTime}
+	if err := view(ring, 8, "new").SignProposal(testChain, proposal); err != nil {
+		t.Fatal(err)
+	}
+	if !ed25519.Verify(publicOf("new"), types.ProposalSignBytes(testChain, proposal), proposal.Signature) {
+		t.Error("a proposal is not signed with the key that votes at its height")
+	}
+	if err := view(ring, 9, "new").SignProposal(testChain, proposal); err == nil {
+		t.Error("a proposal of another height was signed")
+	}
+	if err := view(ring, 9, "new").SignVote(testChain, newVote("other", 9, cmtproto.PrevoteType, "a")); err == nil {
+		t.Error("a vote in the name of another validator was signed")
+	}
+}
+
+func TestVotesAreStampedAndCarryNoExtensions(t *testing.T) {
+	t.Parallel()
+	s := view(ringOf(t, testChain, "old"), 1, "old")
+	s.now = func() time.Time { return testTime.Add(-time.Hour) }
+	v := newVote("old", 1, cmtproto.PrevoteType, "a")
+	if err := s.SignVote(testChain, v); err != nil || !v.Timestamp.Equal(testTime.Add(-time.Hour)) {
+		t.Errorf("stamped %v, %v", v.Timestamp, err)
+	}
+	// The same vote at another time keeps the first one.
+	s.now = nil
+	again := newVote("old", 1, cmtproto.PrevoteType, "a")
+	if err := s.SignVote(testChain, again); err != nil || !again.Timestamp.Equal(v.Timestamp) || !bytes.Equal(again.Signature, v.Signature) {
+		t.Errorf("the second time: %v, %v", again.Timestamp, err)
+	}
+	v = newVote("old", 1, cmtproto.PrecommitType, "a")
+	v.Extension = []byte("x")
+	if err := s.SignVote(testChain, v); err == nil {
+		t.Error("a vote with an extension was signed")
+	}
+}
+
+func TestOnlyTheNewestMissedVoteIsOfferedAgain(t *testing.T) {
+	t.Parallel()
+	moody := &moodySigner{Signer: ringOf(t, testChain, "old")}
+	s := view(moody, 1, "old")
+	moody.fail(errors.New("the cable is out"))
+	for _, kind := range []cmtproto.SignedMsgType{cmtproto.PrevoteType, cmtproto.PrecommitType} {
+		if err := s.SignVote(testChain, newVote("old", 1, kind, "a")); err == nil {
+			t.Fatal("signed without a signer")
+		}
+	}
+	if vote := s.retry(); vote != nil {
+		t.Fatalf("%v without a signer", vote)
+	}
+	moody.fail(nil)
+	vote := s.retry()
+	if vote == nil || vote.Type != cmtproto.PrecommitType {
+		t.Fatalf("retried %v, want the precommit", vote)
+	}
+	if err := vote.Verify(testChain, cmted25519.PubKey(publicOf("old"))); err != nil {
+		t.Error(err)
+	}
+	if vote := s.retry(); vote != nil {
+		t.Errorf("retried twice: %v", vote)
+	}
+	// What the guard refuses is not offered again, and neither is what the engine has passed.
+	if err := s.SignVote(testChain, newVote("old", 1, cmtproto.PrecommitType, "b")); !errors.Is(err, signer.ErrConflict) {
+		t.Fatalf("another block: %v", err)
+	}
+	if s.missed != nil {
+		t.Error("a refused vote waits")
+	}
+	moody.fail(errors.New("the cable is out again"))
+	_ = s.SignVote(testChain, newVote("old", 2, cmtproto.PrevoteType, "a"))
+	moody.fail(nil)
+	if err := s.SignVote(testChain, newVote("old", 2, cmtproto.PrecommitType, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if s.missed != nil {
+		t.Error("a vote waits that the engine has passed")
+	}
+}
+
+func TestANetworkGoesOnWhenItsOnlySignerComesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 0)
+	h := w.hosts[0]
+	moody := &moodySigner{}
+	h.tweak = func(c *Config) { moody.Signer, c.Signer = c.Signer, moody }
+	h.start()
+	w.settled(h)
+	for _, tx := range []string{"one", "two"} {
+		moody.fail(errors.New("the cable is out"))
+		before := moody.missed.Load()
+		h.submit(tx)
+		w.eventually("several signatures are missed", func() bool { return moody.missed.Load() >= before+3 })
+		if h.ledger.committedAt(tx) != 0 {
+			t.Fatal("committed without a signature")
+		}
+		moody.fail(nil)
+		w.commits(tx, h)
+		w.settled(h)
+	}
+}
+
+func TestAValidatorChangesItsKeyWhileItRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4, 0)
+	h := w.hosts[0]
+	ring := ringOf(t, w.genesis.ChainID, "vote "+h.member.Name)
+	h.tweak = func(c *Config) { c.Signer = ring }
+	w.start()
+	w.commit("begin", h, w.hosts...)
+	next := "next " + h.member.Name
+	if err := ring.Add(key(next)); err != nil {
+		t.Fatal(err)
+	}
+	// They may fall into one block or into two.
+	h.submit(setPower(key(next), 10))
+	h.submit(setPower(h.voteKey, 0))
+	w.commits(setPower(h.voteKey, 0), w.hosts...)
+	for _, tx := range []string{"one", "two", "three"} {
+		w.commit(tx, h, w.hosts...)
+	}
+	if !h.node.Status().Validator {
+		t.Error("the node takes itself for an observer")
+	}
+	if err := ring.Drop(h.voteKey.Public().(ed25519.PublicKey), publicOf(next)); err != nil {
+		t.Fatal(err)
+	}
+	// With another validator down, the network needs the new key's vote.
+	w.hosts[3].stop()
+	rest := w.hosts[:3]
+	w.commit("with three", h, rest...)
+	b, err := h.node.Block(h.node.Status().Height)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
-	return s, path
-}
-
-func engineView(s *Signer) engineSigner { return engineSigner{s, func(error) {}} }
-
-func verify(t *testing.T, v *cmtproto.Vote) {
-	t.Helper()
-	public := key("validator").Public().(ed25519.PublicKey)
-	if !ed25519.Verify(public, types.VoteSignBytes(testChain, v), v.Signature) {
-		t.Errorf("the signature of %v does not verify", v)
+	signed := false
+	for _, c := range b.LastCommit.Signatures {
+		signed = signed || bytes.Equal(c.Validator, cmted25519.PubKey(publicOf(next)).Address())
+	}
+	if !signed {
+		t.Errorf("the new key has not signed block %d", b.Height-1)
 	}
 }
 
-func TestSignerNeverSignsTwoMessagesForOneStep(t *testing.T) {
+// signerProcess is a signer in this process that is reached as one of its own would be.
+type signerProcess struct {
+	t       *testing.T
+	dir     string
+	address string
+	cancel  context.CancelFunc
+	result  chan error
+}
+
+func (p *signerProcess) start() {
+	p.t.Helper()
+	listener, err := net.Listen("tcp", p.address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.address = listener.Addr().String()
+	server, err := signer.NewServer(signer.ServerConfig{Dir: p.dir, Listener: listener})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel, p.result = cancel, make(chan error, 1)
+	go func() { p.result <- server.Run(ctx) }()
+}
+
+func (p *signerProcess) stop() {
+	p.t.Helper()
+	p.cancel()
+	if err := <-p.result; err != nil {
+		p.t.Errorf("signer: Run: %v", err)
+	}
+}
+
+func TestARemoteSignerAndItsNodeComeAndGo(t *testing.T) {
 	t.Parallel()
-	const prevote, precommit = cmtproto.PrevoteType, cmtproto.PrecommitType
-	tests := []struct {
-		name string
-		vote *cmtproto.Vote
-		want error
-	}{
-		{"same again", newVote(5, 2, prevote, "a"), nil},
-		{"another block", newVote(5, 2, prevote, "b"), ErrConflict},
-		{"nil instead of a block", newVote(5, 2, prevote, ""), ErrConflict},
-		{"lower height", newVote(4, 9, precommit, "a"), ErrRegression},
-		{"lower round", newVote(5, 1, precommit, "a"), ErrRegression},
-		{"next step", newVote(5, 2, precommit, "a"), nil},
-		{"next round", newVote(5, 3, prevote, "b"), nil},
-		{"next height", newVote(6, 0, prevote, "b"), nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s, path := newSigner(t)
-			if err := engineView(s).SignVote(testChain, newVote(5, 2, prevote, "a")); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			s, err := OpenSigner(path, key("validator")) // the guard survives a restart
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			if err := engineView(s).SignVote(testChain, tt.vote); !errors.Is(err, tt.want) {
-				t.Fatalf("SignVote: %v, want %v", err, tt.want)
-			}
-			if tt.want == nil {
-				verify(t, tt.vote)
-			} else if tt.vote.Signature != nil {
-				t.Error("a refused vote carries a signature")
-			}
-		})
-	}
-}
-
-func TestSignerRefusesAProposalAfterAVote(t *testing.T) {
-	t.Parallel()
-	s, _ := newSigner(t)
-	if err := engineView(s).SignVote(testChain, newVote(5, 2, cmtproto.PrevoteType, "a")); err != nil {
+	w := newWorld(t, 1, 0)
+	h := w.hosts[0]
+	process := &signerProcess{t: t, dir: t.TempDir(), address: "127.0.0.1:0"}
+	err := signer.Fill(process.dir, signer.Settings{ChainID: w.genesis.ChainID, Nodes: [][]byte{h.nodeKey.Public().(ed25519.PublicKey)}}, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	p := &cmtproto.Proposal{Type: cmtproto.ProposalType, Height: 5, Round: 2, PolRound: -1, BlockID: block("a"), Timestamp: testTime}
-	if err := engineView(s).SignProposal(testChain, p); !errors.Is(err, ErrRegression) {
-		t.Errorf("SignProposal: %v, want %v", err, ErrRegression)
-	}
-}
-
-func TestSignerReusesASignatureWhenOnlyTheTimeDiffers(t *testing.T) {
-	t.Parallel()
-	s, _ := newSigner(t)
-	view := engineView(s)
-	first := newVote(5, 0, cmtproto.PrecommitType, "a")
-	if err := view.SignVote(testChain, first); err != nil {
+	id, err := signer.ReadIdentity(process.dir, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	later := newVote(5, 0, cmtproto.PrecommitType, "a")
-	later.Timestamp = testTime.Add(time.Hour)
-	if err := view.SignVote(testChain, later); err != nil {
-		t.Fatal(err)
-	}
-	if !later.Timestamp.Equal(testTime) || !bytes.Equal(later.Signature, first.Signature) {
-		t.Errorf("got time %v and another signature, want those of the first vote", later.Timestamp)
-	}
-	verify(t, later)
-
-	proposal := func(at time.Time) *cmtproto.Proposal {
-		return &cmtproto.Proposal{Type: cmtproto.ProposalType, Height: 6, PolRound: -1, BlockID: block("a"), Timestamp: at}
-	}
-	p, q := proposal(testTime), proposal(testTime.Add(time.Second))
-	if err := errors.Join(view.SignProposal(testChain, p), view.SignProposal(testChain, q)); err != nil {
-		t.Fatal(err)
-	}
-	if !q.Timestamp.Equal(testTime) || !bytes.Equal(p.Signature, q.Signature) {
-		t.Error("a proposal that differs in time only got another signature")
-	}
-	other := proposal(testTime)
-	other.BlockID = block("b")
-	if err := view.SignProposal(testChain, other); !errors.Is(err, ErrConflict) {
-		t.Errorf("SignProposal: %v, want %v", err, ErrConflict)
-	}
-}
-
-func TestSignerSignsExtensionsOfPrecommitsForABlockOnly(t *testing.T) {
-	t.Parallel()
-	s, _ := newSigner(t)
-	view := engineView(s)
-	v := newVote(1, 0, cmtproto.PrevoteType, "a")
-	v.Extension = []byte("extension")
-	if err := view.SignVote(testChain, v); err == nil {
-		t.Error("a prevote with an extension was signed")
-	}
-	for _, extension := range []string{"", "one", "two"} { // may change between attempts
-		v := newVote(1, 0, cmtproto.PrecommitType, "a")
-		v.Extension = []byte(extension)
-		if err := view.SignVote(testChain, v); err != nil {
+	w.genesis.Validators[0].PublicKey = id.Validator
+	h.voteKey = nil
+	h.tweak = func(c *Config) {
+		remote, err := signer.NewRemote(signer.RemoteConfig{Address: process.address, PublicKey: id.PublicKey, Key: h.nodeKey})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if !ed25519.Verify(s.public, types.VoteExtensionSignBytes(testChain, v), v.ExtensionSignature) {
-			t.Errorf("the signature of extension %q does not verify", extension)
+		if err := remote.Expect(id.Validator); err != nil {
+			t.Fatal(err)
 		}
+		h.close = append(h.close, remote.Close)
+		c.Signer = remote
 	}
-	v = newVote(2, 0, cmtproto.PrecommitType, "")
-	if err := view.SignVote(testChain, v); err != nil || v.ExtensionSignature != nil {
-		t.Errorf("nil precommit: extension signature %x, %v", v.ExtensionSignature, err)
-	}
-}
-
-func TestSignerStampsVotesWithItsClock(t *testing.T) {
-	t.Parallel()
-	s, _ := newSigner(t)
-	s.Now = func() time.Time { return testTime.Add(-time.Hour) }
-	v := newVote(1, 0, cmtproto.PrevoteType, "a")
-	if err := engineView(s).SignVote(testChain, v); err != nil {
-		t.Fatal(err)
-	}
-	if !v.Timestamp.Equal(testTime.Add(-time.Hour)) {
-		t.Errorf("the vote is stamped %v", v.Timestamp)
-	}
-	verify(t, v)
-}
-
-// TestSignerSurvivesEveryWriteFault signs through a disk that fails at each operation in turn,
-// and checks that no signature was given out that the record does not know.
-func TestSignerSurvivesEveryWriteFault(t *testing.T) {
-	t.Parallel()
-	for _, lose := range []bool{true, false} {
-		for failAt := 1; failAt <= 6; failAt++ {
-			t.Run(fmt.Sprintf("lose=%v/operation=%d", lose, failAt), func(t *testing.T) {
-				t.Parallel()
-				s, path := newSigner(t)
-				s.file = &faultyFile{recordFile: s.file, failAt: failAt, lose: lose}
-				given := int64(0)
-				for height := int64(1); height <= 4; height++ {
-					err := engineView(s).SignVote(testChain, newVote(height, 0, cmtproto.PrevoteType, "a"))
-					if err == nil {
-						given = height
-						continue
-					}
-					if !errors.Is(err, ErrRecordWrite) || !errors.Is(err, errDisk) {
-						t.Fatalf("SignVote: %v", err)
-					}
-				}
-				if want := int64(failAt-1) / 2; given != want {
-					t.Fatalf("signed up to %d, want %d: a broken signer must stay broken", given, want)
-				}
-				s.Close()
-				s, err := OpenSigner(path, key("validator"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer s.Close()
-				if s.last.height < given {
-					t.Fatalf("the record ends at %d, but a signature for %d was given out", s.last.height, given)
-				}
-				if given > 0 {
-					err := engineView(s).SignVote(testChain, newVote(given, 0, cmtproto.PrevoteType, "b"))
-					if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrRegression) {
-						t.Fatalf("signing another block at %d: %v", given, err)
-					}
-				}
-			})
-		}
-	}
-}
-
-func TestOpenSignerPicksTheNewestReadableSlot(t *testing.T) {
-	t.Parallel()
-	damage := func(offsets ...int) func([]byte) []byte {
-		return func(b []byte) []byte {
-			for _, o := range offsets {
-				b[o] ^= 1
-			}
-			return b
-		}
-	}
-	tests := []struct {
-		name   string
-		change func([]byte) []byte
-		height int64
-		want   error
-	}{
-		{"intact", damage(), 3, nil},
-		{"newest torn", damage(slotSize + 200), 2, nil},
-		{"oldest torn", damage(200), 3, nil},
-		{"both torn", damage(200, slotSize+200), 0, ErrRecordCorrupt},
-		{"newest lost", func(b []byte) []byte { return b[:slotSize] }, 2, nil},
-		{"empty", func([]byte) []byte { return nil }, 0, ErrRecordCorrupt},
-		{"zeros", func(b []byte) []byte { return make([]byte, len(b)) }, 0, ErrRecordCorrupt},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s, path := newSigner(t)
-			for height := int64(1); height <= 3; height++ { // slots 1, 0, 1
-				if err := engineView(s).SignVote(testChain, newVote(height, 0, cmtproto.PrevoteType, "a")); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s.Close()
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, tt.change(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s, err = OpenSigner(path, key("validator"))
-			if !errors.Is(err, tt.want) {
-				t.Fatalf("OpenSigner: %v, want %v", err, tt.want)
-			}
-			if err == nil {
-				defer s.Close()
-				if s.LastSigned() != tt.height {
-					t.Errorf("last signed %d, want %d", s.LastSigned(), tt.height)
-				}
-			}
-		})
-	}
-}
-
-func TestASignerRecordBelongsToOneKeyAndOneProcess(t *testing.T) {
-	t.Parallel()
-	s, path := newSigner(t)
-	if _, err := CreateSigner(path, key("validator")); !errors.Is(err, ErrRecordExists) {
-		t.Errorf("CreateSigner over a record: %v", err)
-	}
-	if _, err := OpenSigner(path, key("validator")); !errors.Is(err, ErrRecordInUse) {
-		t.Errorf("OpenSigner of an open record: %v", err)
-	}
-	s.Close()
-	if err := engineView(s).SignVote(testChain, newVote(1, 0, cmtproto.PrevoteType, "a")); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("SignVote after Close: %v", err)
-	}
-	if _, err := OpenSigner(path, key("somebody else")); !errors.Is(err, ErrRecordForeign) {
-		t.Errorf("OpenSigner with another key: %v", err)
-	}
-	if _, err := OpenSigner(path+"-missing", key("validator")); !errors.Is(err, ErrNoRecord) {
-		t.Errorf("OpenSigner without a record: %v", err)
-	}
-	if _, err := OpenSigner(path, key("validator")[:32]); !errors.Is(err, ErrInvalidConfig) {
-		t.Errorf("OpenSigner with half a key: %v", err)
-	}
-}
-
-// TestSignerAgainstAModel signs random votes with restarts and compares with the rule: what was
-// given out for a position is the only thing that is ever given out for it.
-func TestSignerAgainstAModel(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			rt.Fatal(err)
-		}
-		path := filepath.Join(dir, "signer")
-		s, err := CreateSigner(path, key("validator"))
-		if err != nil {
-			rt.Fatal(err)
-		}
-		defer func() { s.Close() }()
-		type position struct {
-			height int64
-			round  int32
-			kind   cmtproto.SignedMsgType
-		}
-		given := map[position]string{}
-		for range rapid.IntRange(1, 30).Draw(rt, "votes") {
-			if rapid.IntRange(0, 4).Draw(rt, "restart") == 0 {
-				s.Close()
-				if s, err = OpenSigner(path, key("validator")); err != nil {
-					rt.Fatal(err)
-				}
-			}
-			p := position{
-				rapid.Int64Range(1, 3).Draw(rt, "height"), rapid.Int32Range(0, 2).Draw(rt, "round"),
-				rapid.SampledFrom([]cmtproto.SignedMsgType{cmtproto.PrevoteType, cmtproto.PrecommitType}).Draw(rt, "kind"),
-			}
-			name := rapid.SampledFrom([]string{"", "a", "b"}).Draw(rt, "block")
-			err := engineView(s).SignVote(testChain, newVote(p.height, p.round, p.kind, name))
-			before, was := given[p]
-			switch {
-			case err == nil && was && before != name:
-				rt.Fatalf("signed %q and %q at %+v", before, name, p)
-			case err == nil:
-				given[p] = name
-			case !errors.Is(err, ErrConflict) && !errors.Is(err, ErrRegression):
-				rt.Fatal(err)
-			}
-		}
-	})
-}
-
-func FuzzDecodeSlot(f *testing.F) {
-	public := key("validator").Public().(ed25519.PublicKey)
-	empty, err := encodeSlot(public, signed{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	full, err := encodeSlot(public, signed{
-		seq: 7, height: 1 << 40, round: 3, step: stepPrecommit, bytes: make([]byte, maxSigned), signature: make([]byte, 64),
-	})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(empty)
-	f.Add(full)
-	f.Add([]byte{})
-	f.Add(make([]byte, slotSize))
-	f.Fuzz(func(t *testing.T, slot []byte) {
-		s, key, err := decodeSlot(slot)
-		if err != nil {
-			return
-		}
-		again, err := encodeSlot(key, s)
-		if err != nil {
-			t.Fatalf("a decoded slot does not encode: %v", err)
-		}
-		if back, _, err := decodeSlot(again); err != nil || back.seq != s.seq || back.height != s.height || !bytes.Equal(back.bytes, s.bytes) {
-			t.Fatalf("round trip: %+v, %v, want %+v", back, err, s)
-		}
-	})
+	process.start()
+	h.start()
+	w.commit("together", h, h)
+	process.stop()
+	h.submit("alone")
+	process.start() // the vote that was missed is made up for
+	w.commits("alone", h)
+	w.settled(h)
+	h.stop()
+	h.start()
+	w.commit("the node came back", h, h)
+	process.stop()
+	h.stop()
+	h.start() // without its signer, it waits
+	h.submit("both came back")
+	process.start()
+	w.commits("both came back", h)
+	process.stop()
 }

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	dbm "github.com/cometbft/cometbft-db"
-	"github.com/cometbft/cometbft/crypto"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
 )
@@ -16,12 +15,13 @@ import (
 // the proposer rotation from a checkpoint up to 100,000 heights ago.
 type stateStore struct {
 	sm.Store
-	address   crypto.Address // of this node's signer; nil for an observer
-	validator *atomic.Bool   // whether it is in the set of the next block
-	last      atomic.Pointer[lastValidators]
+	signer    Signer       // nil for an observer
+	validator *atomic.Bool // whether it has a key in the set of the next block
+	last      atomic.Pointer[validatorsAt]
+	upcoming  atomic.Pointer[validatorsAt] // those of the next block
 }
 
-type lastValidators struct {
+type validatorsAt struct {
 	height int64
 	set    *types.ValidatorSet // never modified
 }
@@ -36,10 +36,17 @@ func (s *stateStore) Save(state sm.State) error {
 }
 
 func (s *stateStore) remember(state sm.State) {
-	s.validator.Store(state.Validators.HasAddress(s.address))
+	s.upcoming.Store(&validatorsAt{max(state.LastBlockHeight+1, state.InitialHeight), state.Validators.Copy()})
+	s.validator.Store(votes(s.signer, state.Validators))
 	if state.LastBlockHeight > 0 {
-		s.last.Store(&lastValidators{state.LastBlockHeight, state.LastValidators.Copy()})
+		s.last.Store(&validatorsAt{state.LastBlockHeight, state.LastValidators.Copy()})
 	}
+}
+
+// next returns who votes at the height after the newest block. The caller must not modify the set.
+func (s *stateStore) next() (height int64, set *types.ValidatorSet) {
+	upcoming := s.upcoming.Load()
+	return upcoming.height, upcoming.set
 }
 
 // LoadValidators implements the engine's store. The caller must not modify the set.

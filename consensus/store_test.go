@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	dbm "github.com/cometbft/cometbft-db"
-	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	sm "github.com/cometbft/cometbft/state"
 )
 
@@ -86,7 +85,7 @@ func TestTheStateStoreRemembersWhatTheEngineWouldCompute(t *testing.T) {
 	var validator atomic.Bool
 	s := &stateStore{
 		Store: plain, validator: &validator,
-		address: cmted25519.PubKey(w.genesis.Validators[1].PublicKey).Address(),
+		signer: ringOf(t, testChain, "vote org1-1"),
 	}
 	if err := s.Save(state); err != nil {
 		t.Fatal(err)
@@ -99,6 +98,9 @@ func TestTheStateStoreRemembersWhatTheEngineWouldCompute(t *testing.T) {
 			t.Fatal(err)
 		}
 		state = next
+		if at, set := s.next(); at != height+1 || set.String() != state.Validators.String() {
+			t.Errorf("the validators to come are those of %d\n%v, want %d\n%v", at, set, height+1, state.Validators)
+		}
 		for _, at := range []int64{height, height - 1} {
 			if at == 0 {
 				continue

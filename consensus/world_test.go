@@ -18,6 +18,7 @@ import (
 
 	dbm "github.com/cometbft/cometbft-db"
 
+	"github.com/althing-ledger/althing/consensus/signer"
 	"github.com/althing-ledger/althing/p2p"
 )
 
@@ -39,6 +40,7 @@ type host struct {
 	registry *p2p.Registry
 	spoil    func(int64) ([]byte, error)
 	retain   int64
+	tweak    func(*Config) // changes the configuration at every start
 
 	node    *Node
 	ledger  *ledger
@@ -138,17 +140,19 @@ func (h *host) config() Config {
 	}
 	h.ledger.spoil, h.ledger.retain = h.spoil, h.retain
 	h.chatter = newChatter(h.ledger)
-	var signer *Signer
+	var votes Signer
 	if h.voteKey != nil {
 		path := filepath.Join(h.home, "signer")
-		if signer, err = CreateSigner(path, h.voteKey); errors.Is(err, ErrRecordExists) {
-			signer, err = OpenSigner(path, h.voteKey)
+		err := signer.Create(path, h.voteKey.Public().(ed25519.PublicKey))
+		if err != nil && !errors.Is(err, signer.ErrRecordExists) {
+			t.Fatal(err)
 		}
+		ring, err := signer.Open(path, h.world.genesis.ChainID, h.voteKey)
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer.Now = func() time.Time { return time.Now().Add(time.Duration(h.world.offset.Load())) }
-		h.close = append(h.close, signer.Close)
+		votes = ring
+		h.close = append(h.close, ring.Close)
 	}
 	out := io.Discard
 	if testing.Verbose() {
@@ -156,7 +160,8 @@ func (h *host) config() Config {
 	}
 	return Config{
 		Home: h.home, Genesis: h.world.genesis, App: h.ledger, Pool: h.ledger, Gossip: h.chatter, DB: open,
-		NodeKey: h.nodeKey, Signer: signer, Registry: h.registry, Listen: h.member.Addresses[0], Name: h.member.Name,
+		Now:     func() time.Time { return time.Now().Add(time.Duration(h.world.offset.Load())) },
+		NodeKey: h.nodeKey, Signer: votes, Registry: h.registry, Listen: h.member.Addresses[0], Name: h.member.Name,
 		Logger: slog.New(slog.NewTextHandler(out, nil)).With("node", h.member.Name),
 	}
 }
@@ -165,8 +170,12 @@ func (h *host) config() Config {
 func (h *host) start() {
 	t := h.world.t
 	t.Helper()
+	cfg := h.config()
+	if h.tweak != nil {
+		h.tweak(&cfg)
+	}
 	var err error
-	if h.node, err = New(h.config()); err != nil {
+	if h.node, err = New(cfg); err != nil {
 		t.Fatalf("%s: %v", h.member.Name, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

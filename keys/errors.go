@@ -42,6 +42,10 @@ const (
 	// ErrFileFormat is returned when a file is not a key file of a version this program knows, or when its
 	// public key does not belong to its private key.
 	ErrFileFormat ErrorKind = 10
+
+	// ErrPassphrase is returned when a key file is encrypted and no passphrase was given, or not the right one, and for a
+	// passphrase that cannot be one.
+	ErrPassphrase ErrorKind = 11
 )
 
 // Error returns the text of the kind.
@@ -67,6 +71,8 @@ func (k ErrorKind) Error() string {
 		return "key file is accessible by others"
 	case ErrFileFormat:
 		return "not a key file"
+	case ErrPassphrase:
+		return "no usable passphrase"
 	default:
 		return fmt.Sprintf("keys: error kind %d", uint8(k))
 	}

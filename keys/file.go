@@ -14,10 +14,10 @@ import (
 	"strings"
 )
 
-// fileVersion is the version of key files that this program writes and reads.
+// fileVersion is the version of key files whose private key is in plain text.
 const fileVersion = 1
 
-// maxFileSize bounds in bytes what LoadFile reads. A key file is about 220 bytes.
+// maxFileSize bounds in bytes what LoadFile reads. A key file is about 220 bytes, an encrypted one 500.
 const maxFileSize = 4 << 10
 
 // keyFile is the JSON of a key file. Keys are lower-case hex digits.
@@ -25,7 +25,9 @@ type keyFile struct {
 	Version    int    `json:"version"`
 	Scheme     string `json:"scheme"`
 	PublicKey  string `json:"public_key"`
-	PrivateKey string `json:"private_key"`
+	PrivateKey string `json:"private_key"` // encrypted, where the next one is there
+	// Encryption is there in version 2 only.
+	Encryption *encryption `json:"encryption,omitempty"`
 }
 
 // SaveFile writes a key file that only its owner can read (mode 0600), and returns once it is on the disk. The file
@@ -37,6 +39,11 @@ func SaveFile(path string, key PrivateKey) error {
 		return fmt.Errorf("save key file: %w", err)
 	}
 	defer clear(data)
+	return saveFile(path, data)
+}
+
+// saveFile puts the content of a key file into its place.
+func saveFile(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	temporary := filepath.Join(dir, "."+filepath.Base(path)+"."+strings.ToLower(rand.Text())+".tmp")
 	defer func() { _ = os.Remove(temporary) }()
@@ -63,12 +70,16 @@ func encodeFile(key PrivateKey) ([]byte, error) {
 	if key.IsZero() {
 		return nil, fmt.Errorf("%w: the zero key cannot be saved", ErrPrivateKey)
 	}
-	data, err := json.MarshalIndent(keyFile{
+	return keyFile{
 		Version:    fileVersion,
 		Scheme:     key.pub.scheme.String(),
 		PublicKey:  hex.EncodeToString(key.pub.encoded()),
 		PrivateKey: hex.EncodeToString(key.secret.bytes[:]),
-	}, "", "  ")
+	}.encode()
+}
+
+func (f keyFile) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("%w: not encoded", ErrPrivateKey)
 	}
@@ -107,44 +118,29 @@ func syncDir(dir string) (err error) {
 }
 
 // LoadFile reads a key file. It returns ErrFilePermissions if group or others may read or write the file, and
-// ErrFileFormat if it is not a key file of version 1, has unknown fields, or its public key does not belong to its
-// private key. No error contains anything of the key.
+// ErrFileFormat if it is not a key file of a version this program knows, has unknown fields, or its public key does not
+// belong to its private key, and ErrPassphrase if it is encrypted: LoadEncryptedFile reads it. No error contains
+// anything of the key.
 func LoadFile(path string) (PrivateKey, error) {
-	key, err := loadFile(path)
+	key, err := loadFile(path, nil)
 	if err != nil {
 		return PrivateKey{}, fmt.Errorf("load key file: %w", err)
 	}
 	return key, nil
 }
 
-func loadFile(path string) (PrivateKey, error) {
-	// Opening a pipe would wait for a writer, so ask before opening, and again about what was opened.
-	if info, err := os.Stat(path); err != nil {
-		return PrivateKey{}, err
-	} else if !info.Mode().IsRegular() {
-		return PrivateKey{}, fmt.Errorf("%w: %s is not a regular file", ErrFileFormat, path)
-	}
-	f, err := os.Open(path)
+func loadFile(path string, passphrase []byte) (PrivateKey, error) {
+	f, err := openPrivate(path, ErrFileFormat)
 	if err != nil {
 		return PrivateKey{}, err
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return PrivateKey{}, err
-	}
-	if !info.Mode().IsRegular() {
-		return PrivateKey{}, fmt.Errorf("%w: %s is not a regular file", ErrFileFormat, path)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return PrivateKey{}, fmt.Errorf("%w: %s has mode %04o; run: chmod 600 %s", ErrFilePermissions, path, mode, path)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
 		return PrivateKey{}, err
 	}
 	defer clear(data)
-	key, err := decodeFile(data)
+	key, err := decodeFile(data, passphrase)
 	if err != nil {
 		return PrivateKey{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -153,7 +149,7 @@ func loadFile(path string) (PrivateKey, error) {
 
 // decodeFile decodes the content of a key file. Errors of the JSON decoder are not passed on, for they quote what they
 // stumbled over.
-func decodeFile(data []byte) (PrivateKey, error) {
+func decodeFile(data, passphrase []byte) (PrivateKey, error) {
 	if len(data) > maxFileSize {
 		return PrivateKey{}, fmt.Errorf("%w: more than %d bytes", ErrFileFormat, maxFileSize)
 	}
@@ -161,21 +157,22 @@ func decodeFile(data []byte) (PrivateKey, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&file); err != nil {
-		return PrivateKey{}, fmt.Errorf("%w: want JSON with version, scheme, public_key, private_key and no more", ErrFileFormat)
+		return PrivateKey{}, fmt.Errorf("%w: want JSON with version, scheme, public_key, private_key, encryption where it is encrypted, and no more", ErrFileFormat)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return PrivateKey{}, fmt.Errorf("%w: something follows the JSON", ErrFileFormat)
 	}
-	if file.Version != fileVersion {
-		return PrivateKey{}, fmt.Errorf("%w: version %d, this program knows %d", ErrFileFormat, file.Version, fileVersion)
+	if file.Version != fileVersion && file.Version != encryptedVersion {
+		return PrivateKey{}, fmt.Errorf("%w: version %d, this program knows %d and %d",
+			ErrFileFormat, file.Version, fileVersion, encryptedVersion)
 	}
 	scheme, err := ParseScheme(file.Scheme)
 	if err != nil {
 		return PrivateKey{}, fmt.Errorf("%w: unknown scheme", ErrFileFormat)
 	}
-	secret, err := hex.DecodeString(file.PrivateKey)
+	secret, err := file.secret(passphrase)
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("%w: private_key is not hex digits", ErrFileFormat)
+		return PrivateKey{}, err
 	}
 	defer clear(secret)
 	key, err := ParsePrivateKey(scheme, secret)
@@ -186,4 +183,19 @@ func decodeFile(data []byte) (PrivateKey, error) {
 		return PrivateKey{}, fmt.Errorf("%w: public_key does not belong to private_key", ErrFileFormat)
 	}
 	return key, nil
+}
+
+// secret returns the private key in the file.
+func (f keyFile) secret(passphrase []byte) ([]byte, error) {
+	if f.Version == encryptedVersion {
+		return f.decrypt(passphrase)
+	}
+	if f.Encryption != nil {
+		return nil, fmt.Errorf("%w: version %d with encryption", ErrFileFormat, f.Version)
+	}
+	secret, err := hex.DecodeString(f.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: private_key is not hex digits", ErrFileFormat)
+	}
+	return secret, nil
 }

@@ -145,7 +145,7 @@ func TestLoadFileRefuses(t *testing.T) {
 	public := fmt.Sprintf("%x", key.Public().Bytes())
 	other := fmt.Sprintf("%x", mustGenerate(t, SchemeSchnorr, 2).Public().Bytes())
 	good := fmt.Sprintf(`{"version":1,"scheme":"schnorr","public_key":"%s","private_key":"%s"}`, public, secret)
-	if _, err := decodeFile([]byte(good)); err != nil {
+	if _, err := decodeFile([]byte(good), nil); err != nil {
 		t.Fatal(err)
 	}
 	cases := map[string]string{
@@ -156,7 +156,9 @@ func TestLoadFileRefuses(t *testing.T) {
 		"trailing text":           good + secret,
 		"unknown field":           strings.Replace(good, `{`, `{"note":"`+secret+`",`, 1),
 		"version 0":               strings.Replace(good, `"version":1,`, ``, 1),
-		"version 2":               strings.Replace(good, `"version":1`, `"version":2`, 1),
+		"version 2 in plain":      strings.Replace(good, `"version":1`, `"version":2`, 1),
+		"version 3":               strings.Replace(good, `"version":1`, `"version":3`, 1),
+		"encryption in version 1": strings.Replace(good, `{`, `{"encryption":{},`, 1),
 		"unknown scheme":          strings.Replace(good, `"schnorr"`, `"rsa"`, 1),
 		"secret as scheme":        strings.Replace(good, `"schnorr"`, `"`+secret+`"`, 1),
 		"other scheme":            strings.Replace(good, `"schnorr"`, `"ed25519"`, 1),
@@ -220,10 +222,15 @@ func FuzzKeyFile(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte(`{"version":1,"scheme":"schnorr","public_key":"","private_key":""}`))
+	encrypted, err := encodeEncrypted(mustGenerate(f, SchemeEd25519, 1), []byte("a passphrase"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encrypted)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		key, err := decodeFile(data)
+		key, err := decodeFile(data, []byte("a passphrase"))
 		if err != nil {
-			if !errors.Is(err, ErrFileFormat) {
+			if !errors.Is(err, ErrFileFormat) && !errors.Is(err, ErrPassphrase) {
 				t.Fatalf("untyped error: %v", err)
 			}
 			return
@@ -233,7 +240,7 @@ func FuzzKeyFile(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := decodeFile(again); err != nil || !back.Public().Equal(key.Public()) {
+		if back, err := decodeFile(again, nil); err != nil || !back.Public().Equal(key.Public()) {
 			t.Fatalf("%v", err)
 		}
 	})

@@ -17,6 +17,7 @@ type candidate struct {
 	tx      *tx.Tx
 	err     error
 	checked uint64 // the state it was authorised on is not older than this
+	round   uint64 // and it was authorised after this call of Recheck
 }
 
 // errKnown marks nothing wrong: the id is pending already. It never leaves this file.
@@ -76,7 +77,7 @@ func (p *Pool) admit(batch []arrival) error {
 	for i, a := range batch {
 		all[i] = &candidate{arrival: a, hash: sha256.Sum256(a.raw)}
 	}
-	height := p.beginAdmission(all)
+	p.beginAdmission(all)
 	defer p.endAdmission()
 	limits := p.cfg.Limits()
 	p.verify(all, limits)
@@ -85,7 +86,7 @@ func (p *Pool) admit(batch []arrival) error {
 	inChunks(len(all), workers, chunkMin, chunkMax, func(from, to int) {
 		for _, c := range all[from:to] {
 			if c.err == nil {
-				c.checked, c.err = height, p.judge(c.tx)
+				c.err = p.judge(c.tx)
 			}
 		}
 	})
@@ -93,25 +94,25 @@ func (p *Pool) admit(batch []arrival) error {
 	return p.answer(all)
 }
 
-// beginAdmission answers what can be answered without verification, and returns the height from which on commits are noted.
-func (p *Pool) beginAdmission(all []*candidate) uint64 {
+// beginAdmission answers what can be answered without verification. From now on commits are noted.
+func (p *Pool) beginAdmission(all []*candidate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.admitting = map[tx.ID]struct{}{}
+	p.admitting, p.discarding = map[tx.ID]struct{}{}, map[string]error{}
 	for _, c := range all {
+		c.checked, c.round = p.height, p.pending.round
 		if e := p.pending.byHash[c.hash]; e != nil {
 			c.tx, c.err = e.tx, errKnown
 		} else if c.err = p.bannedLocked(c.hash); c.err == nil {
 			c.err = p.roomLocked()
 		}
 	}
-	return p.height
 }
 
 func (p *Pool) endAdmission() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.admitting = nil
+	p.admitting, p.discarding = nil, nil
 }
 
 func (p *Pool) verify(all []*candidate, limits tx.Limits) {
@@ -178,8 +179,11 @@ func (p *Pool) insert(all []*candidate) (inserted []*tx.Tx) {
 		}
 		p.pending.insert(&entry{
 			tx: c.tx, size: sizeInBlock(len(c.tx.Raw)), own: c.from == nil, from: c.from,
-			expiresAt: c.tx.ExpiresAt, checked: c.checked, offerAt: now.Add(reofferAfter),
+			expiresAt: c.tx.ExpiresAt, checked: c.checked, round: c.round, offerAt: now.Add(reofferAfter),
 		})
+		if c.round < p.pending.round {
+			notify(p.recheck)
+		}
 		inserted = append(inserted, c.tx)
 		p.counts.Accepted++
 		p.counts.Waited += now.Sub(c.at)
@@ -202,6 +206,9 @@ func (p *Pool) admissibleLocked(t *tx.Tx) error {
 	}
 	if p.pending.byID[t.ID] != nil {
 		return errKnown
+	}
+	if err := p.discarding[t.PayerOrg]; err != nil {
+		return err
 	}
 	if err := p.bannedLocked(t.Hash); err != nil {
 		return err

@@ -25,9 +25,9 @@ type Config struct {
 	// Committed reports whether the id stands in the index of committed transactions. It must say so before [Pool.Commit]
 	// is called for the block. An error is a failure of the machine, as with Authorize. Required.
 	Committed func(tx.ID) (bool, error)
-	// Dropped hears of pending transactions that this node gives up without a block having decided: what [Pool.Reap] or
-	// [Pool.Ban] removed, and what is not authorised any more. Another node may still hold them. Must not block. May
-	// be nil.
+	// Dropped hears of pending transactions that this node gives up without a block having decided: what [Pool.Reap],
+	// [Pool.Discard] or [Pool.Ban] removed, and what is not authorised any more. Another node may still hold them. Must not
+	// block. May be nil.
 	Dropped func(id tx.ID, reason error)
 
 	// MaxTxs and MaxBytes bound what is pending. Defaults 100,000 and 256 MiB.
@@ -38,8 +38,8 @@ type Config struct {
 	MaxTxsPerOrg   int
 	MaxBytesPerOrg int64
 	// QueueTxs and QueueBytes bound the arrivals that wait for verification or are being verified, for clients and for peers
-	// separately. Clients get less when verification is slow: what it can do in a second, but at least 1,024. Defaults
-	// 16,384 and 32 MiB.
+	// separately. Clients get less when verification is slow: what it can do in a second, but at least 3,072. One client or
+	// peer alone gets half, for one organisation a third. Defaults 16,384 and 32 MiB.
 	QueueTxs   int
 	QueueBytes int64
 	// QuarantineTxs is how many transactions [Pool.Ban] remembers, for ten minutes each. Default 16,384.

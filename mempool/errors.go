@@ -16,6 +16,9 @@ var (
 	// ErrMalformedMessage is returned by Receive for bytes that no node of this version sends.
 	ErrMalformedMessage = errors.New("malformed gossip message")
 
+	// ErrTooManyPulses is returned by Receive when a peer pulses far more often than any node of this version does.
+	ErrTooManyPulses = errors.New("too many pulses")
+
 	// ErrInvalidConfig is returned by constructors, joined with everything that is wrong.
 	ErrInvalidConfig = errors.New("invalid configuration of the pool")
 )

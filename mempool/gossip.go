@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -35,12 +36,55 @@ const (
 type GossipConfig struct {
 	// Pool is what transactions are taken from and given to. Required.
 	Pool *Pool
+	// Version is what this node says its program's version is: at most [MaxVersion] bytes of printable ASCII.
+	Version string
+	// Height returns the height of the newest block, for peers to know. Default: what the pool has seen committed.
+	Height func() uint64
+	// Pulse is how often every peer is told clock, height and version, give or take a tenth; at least 2 s. Default 5 s.
+	Pulse time.Duration
+	// Now is the wall clock. Default: the pool's.
+	Now func() time.Time
 	// Logger receives what peers do wrong. Default: none.
 	Logger *slog.Logger
 }
 
+func (c GossipConfig) withDefaults() GossipConfig {
+	if c.Height == nil {
+		c.Height = c.Pool.newest
+	}
+	if c.Pulse == 0 {
+		c.Pulse = defaultPulse
+	}
+	if c.Now == nil {
+		c.Now = c.Pool.cfg.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports all problems at once, as an error that is [ErrInvalidConfig].
+func (c GossipConfig) Validate() error {
+	var errs []error
+	if c.Pool == nil {
+		errs = append(errs, errors.New("Pool is missing"))
+	}
+	if !validVersion(c.Version) {
+		errs = append(errs, fmt.Errorf("field Version is %.40q, want at most %d bytes of printable ASCII", c.Version, MaxVersion))
+	}
+	if c.Pulse != 0 && c.Pulse < leastPulse {
+		errs = append(errs, fmt.Errorf("field Pulse is %v, want at least %v or 0 for the default", c.Pulse, leastPulse))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	return nil
+}
+
 // Gossip offers transactions to peers and takes theirs. It is safe for concurrent use.
 type Gossip struct {
+	cfg     GossipConfig
 	pool    *Pool
 	log     *slog.Logger
 	changed chan struct{} // capacity 1: a peer has come
@@ -62,6 +106,7 @@ type peer struct {
 	mu     sync.Mutex
 	again  []*entry // to be offered again, not more than reofferTxs
 	settle int64    // the peer is to be asked to settle what expires at this time; 0: nothing
+	pulses pulses
 
 	started bool // guarded by the Gossip's mutex: it has its sender
 
@@ -76,18 +121,28 @@ type PeerStats struct {
 	// here already, Refused were bad, and Accepted became pending; the rest waits.
 	Received, ReceivedBytes           uint64
 	Dropped, Known, Refused, Accepted uint64
+
+	// RoundTrip is how long a message to the peer and one back took lately, waiting in the connection included; 0 if it is
+	// not known yet.
+	RoundTrip time.Duration
+	// ClockOffset is by how much the peer's clock is ahead of ours, give or take half of RoundTrip; 0 if that is not known.
+	ClockOffset time.Duration
+	// Height and Version are what the peer said last, when LastPulse was, by our clock. Zero if it has not.
+	Height    uint64
+	Version   string
+	LastPulse time.Time
+	// Pulses counts how often it did.
+	Pulses uint64
 }
 
 // NewGossip returns a Gossip without peers, or [ErrInvalidConfig].
 func NewGossip(cfg GossipConfig) (*Gossip, error) {
-	if cfg.Pool == nil {
-		return nil, fmt.Errorf("%w: Pool is missing", ErrInvalidConfig)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg = cfg.withDefaults()
 	return &Gossip{
-		pool: cfg.Pool, log: cfg.Logger, changed: make(chan struct{}, 1),
+		cfg: cfg, pool: cfg.Pool, log: cfg.Logger, changed: make(chan struct{}, 1),
 		early: &source{name: "unannounced"}, peers: map[string]*peer{},
 	}, nil
 }
@@ -121,9 +176,15 @@ func (g *Gossip) RemovePeer(id string) {
 }
 
 // Receive queues the transactions in a message from a peer, as far as there is room. The message must not be modified
-// afterwards. It returns [ErrMalformedMessage] for bytes that no correct node sends; a bad transaction is no error,
-// because it may have been good where it comes from.
+// afterwards. It returns [ErrMalformedMessage] or [ErrTooManyPulses] for what no correct node sends; a bad transaction is no
+// error, because it may have been good where it comes from.
 func (g *Gossip) Receive(id string, msg []byte) error {
+	g.mu.Lock()
+	p := g.peers[id]
+	g.mu.Unlock()
+	if len(msg) > 0 && msg[0] == kindPulse {
+		return g.receivePulse(p, msg)
+	}
 	if expiresAt, is, err := decodeSettle(msg); is {
 		if err == nil {
 			g.pool.Settle(time.Unix(0, expiresAt))
@@ -134,9 +195,6 @@ func (g *Gossip) Receive(id string, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	p := g.peers[id]
-	g.mu.Unlock()
 	from := g.early
 	if p != nil {
 		from = p.source
@@ -155,20 +213,27 @@ func (g *Gossip) Peers() map[string]PeerStats {
 	defer g.mu.Unlock()
 	all := make(map[string]PeerStats, len(g.peers))
 	for id, p := range g.peers {
+		p.mu.Lock()
+		pulses := p.pulses
+		p.mu.Unlock()
 		all[id] = PeerStats{
 			Sent: p.sent.Load(), SentBytes: p.sentBytes.Load(), Failed: p.failed.Load(),
 			Received: p.received.Load(), ReceivedBytes: p.receivedBytes.Load(),
 			Dropped: p.source.dropped.Load(), Known: p.source.known.Load(),
 			Refused: p.source.refused.Load(), Accepted: p.source.accepted.Load(),
+			RoundTrip: pulses.roundTrip, ClockOffset: pulses.offset, Pulses: pulses.count,
+			Height: pulses.received.height, Version: pulses.received.version, LastPulse: pulses.at,
 		}
 	}
 	return all
 }
 
-// Run sends until the context ends; then it returns nil, once every sender's last message was taken or given up. It may
-// run once.
+// Run sends until the context ends; then it returns nil, once every sender's last message was taken or given up. All peers
+// are forgotten then, and it may run again, for a mesh that is made anew: who is announced after Run has returned belongs to
+// the next one, and is offered everything that is pending then.
 func (g *Gossip) Run(ctx context.Context) error {
 	var senders sync.WaitGroup
+	defer g.removeAll()
 	defer senders.Wait()
 	timer := time.NewTimer(reofferPeriod)
 	defer timer.Stop()
@@ -206,6 +271,16 @@ func (g *Gossip) Run(ctx context.Context) error {
 			timer.Reset(reofferPeriod)
 		}
 	}
+}
+
+// removeAll forgets all peers.
+func (g *Gossip) removeAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.peers {
+		close(p.gone)
+	}
+	clear(g.peers)
 }
 
 // newcomers returns the peers that have no sender yet, and counts on them getting one.

@@ -3,6 +3,7 @@ package mempool
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,12 +25,22 @@ type node struct {
 }
 
 func newNode(t *testing.T, name string, cfg Config) *node {
+	return newNodeWith(t, name, cfg, GossipConfig{})
+}
+
+func newNodeWith(t *testing.T, name string, cfg Config, gossip GossipConfig) *node {
 	p, stop := startPool(t, newLedger().config(t, cfg))
-	g, err := NewGossip(GossipConfig{Pool: p})
+	gossip.Pool = p
+	g, err := NewGossip(gossip)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &node{t: t, name: name, pool: p, gossip: g, stop: []func() error{run(t, g.Run), stop}}
+}
+
+// deaf returns a way to send to somebody who does not care for pulses.
+func deaf(send func(msg []byte) bool) func(msg []byte) bool {
+	return func(msg []byte) bool { return msg[0] == kindPulse || send(msg) }
 }
 
 // link connects two nodes.
@@ -200,7 +211,7 @@ func TestGossipSlowPeer(t *testing.T) {
 		var messages, txs atomic.Int64
 		failures := atomic.Int64{}
 		failures.Store(2)
-		a.gossip.AddPeer("slow", func(msg []byte) bool {
+		a.gossip.AddPeer("slow", deaf(func(msg []byte) bool {
 			<-gate
 			if failures.Add(-1) >= 0 {
 				return false // congested for too long: it must be tried again
@@ -212,7 +223,7 @@ func TestGossipSlowPeer(t *testing.T) {
 			messages.Add(1)
 			txs.Add(int64(len(raws)))
 			return true
-		})
+		}))
 		for i := range 10 {
 			a.submit(3, strconv.Itoa(i)+"-")
 			time.Sleep(50 * time.Millisecond)
@@ -246,7 +257,9 @@ func TestGossipReceive(t *testing.T) {
 		if err := a.gossip.Receive("b", encodeMessage([][]byte{spoilt, randomBytes(t, 50), good, good})); err != nil {
 			t.Errorf("bad transactions are no misbehaviour: %v", err)
 		}
-		for name, msg := range malformed {
+		all := maps.Clone(malformed)
+		maps.Copy(all, malformedPulses)
+		for name, msg := range all {
 			if err := a.gossip.Receive("b", msg); !errors.Is(err, ErrMalformedMessage) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -293,7 +306,7 @@ func TestGossipWishes(t *testing.T) {
 		var early, late []time.Duration // when they were asked; guarded by mu
 		var mu sync.Mutex
 		listen := func(name string, heard *[]time.Duration, takes bool) {
-			a.gossip.AddPeer(name, func(msg []byte) bool {
+			a.gossip.AddPeer(name, deaf(func(msg []byte) bool {
 				if at, is, err := decodeSettle(msg); !is || err != nil || at != began.Add(slot).UnixNano() {
 					t.Errorf("%s got %x", name, msg)
 				}
@@ -301,7 +314,7 @@ func TestGossipWishes(t *testing.T) {
 				defer mu.Unlock()
 				*heard = append(*heard, time.Since(began))
 				return takes
-			})
+			}))
 		}
 		listen("early", &early, false)
 		a.pool.Settle(began.Add(time.Second))
@@ -333,5 +346,48 @@ func TestGossipWishes(t *testing.T) {
 			t.Error("a block is wanted though everything is settled")
 		}
 		end(a)
+	})
+}
+
+// TestGossipRunsAgain: a node makes its mesh anew and runs its gossip again. Nobody of the first mesh is heard of any more,
+// and what is pending is offered to the second.
+func TestGossipRunsAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b, c := newNode(t, "a", Config{}), newNode(t, "b", Config{}), newNode(t, "c", Config{})
+		link(a, b)
+		var first atomic.Int64 // messages to the first mesh
+		a.gossip.AddPeer("old", func([]byte) bool { first.Add(1); return true })
+		ids := a.submit(20, "x")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		b.wantAll(ids)
+		if err := a.stop[0](); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(a.gossip.Peers()); n != 0 {
+			t.Errorf("%d peers are left", n)
+		}
+		sent := first.Load()
+		a.gossip.RemovePeer("b") // the first mesh says goodbye late
+		ids = append(ids, a.submit(5, "between")...)
+		time.Sleep(time.Hour / 2)
+		synctest.Wait()
+		c.gossip.AddPeer("a", func(msg []byte) bool { return a.receive("c", msg) })
+		a.gossip.AddPeer("c", func(msg []byte) bool { return c.receive("a", msg) })
+		a.stop = append(a.stop, run(t, a.gossip.Run))
+		ids = append(ids, a.submit(5, "after")...)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		c.wantAll(ids)
+		if s := a.gossip.Peers(); len(s) != 1 || s["c"].RoundTrip == 0 {
+			t.Errorf("the peers of the second run: %+v", s)
+		}
+		if n := first.Load() - sent; n != 0 {
+			t.Errorf("%d messages to the first mesh", n)
+		}
+		a.gossip.RemovePeer("c")
+		a.gossip.RemovePeer("c")
+		end(a, b, c)
 	})
 }

@@ -7,10 +7,12 @@ import (
 
 // A gossip message begins with a byte that says what it is. Transactions follow one another, each as its length and its
 // bytes; lengths are unsigned varints in their shortest form and not zero. A wish to settle is a time, in nanoseconds
-// since 1970, eight bytes, big endian. There is one encoding for a content and one content for an encoding.
+// since 1970, eight bytes, big endian. For a pulse see its type. There is one encoding for a content and one content for an
+// encoding.
 const (
 	kindTransactions = 1
 	kindSettle       = 2
+	kindPulse        = 3
 
 	settleMessageBytes = 9
 	// maxMessageTxs bounds the transactions in a message.

@@ -33,7 +33,7 @@ func TestMessageRoundTrip(t *testing.T) {
 var malformed = map[string][]byte{
 	"nothing":           {},
 	"kind only":         {1},
-	"another kind":      {3, 1, 0},
+	"another kind":      {4, 1, 0},
 	"zero length":       {1, 0},
 	"cut off":           {1, 2, 0},
 	"length cut off":    {1, 0x80},
@@ -78,10 +78,22 @@ func FuzzMessage(f *testing.F) {
 	}
 	f.Add(encodeMessage([][]byte{{1}, bytes.Repeat([]byte{2}, 300), {3, 4}}))
 	f.Add(encodeSettle(1_800_000_000_000_000_000))
+	for _, msg := range malformedPulses {
+		f.Add(msg)
+	}
+	f.Add(pulse{clock: 1_800_000_000_000_000_000, height: 5, echo: 1, age: 2, version: "v0.1.0"}.encode())
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		if expiresAt, is, err := decodeSettle(msg); is {
 			if again := encodeSettle(expiresAt); err == nil && !bytes.Equal(again, msg) {
 				t.Fatalf("%x decodes and encodes to %x", msg, again)
+			}
+			return
+		}
+		if len(msg) > 0 && msg[0] == kindPulse {
+			if p, err := decodePulse(msg); err == nil && !bytes.Equal(p.encode(), msg) {
+				t.Fatalf("%x decodes and encodes to %x", msg, p.encode())
+			} else if err != nil && !errors.Is(err, ErrMalformedMessage) {
+				t.Fatalf("an error of another kind: %v", err)
 			}
 			return
 		}

@@ -23,11 +23,15 @@ type entry struct {
 	place   int           // in clock
 
 	checked uint64    // height of the state that authorised it last
+	round   uint64    // call of Recheck that it was authorised after
 	seq     uint64    // place in the list of own transactions; 0 if not own
 	offerAt time.Time // when peers should be offered it again
 	offers  int       // how often they were
 	gone    bool      // not pending any more
 }
+
+// newerThan reports whether an entry was authorised on a newer state than that of a height, or in a later round.
+func (e *entry) newerThan(height, round uint64) bool { return e.checked > height || e.round > round }
 
 // line is what one organisation has pending, oldest first.
 type line struct {
@@ -43,8 +47,10 @@ type pending struct {
 	byID   map[tx.ID]*entry
 	byHash map[[32]byte]*entry
 	lines  map[string]*line
-	// byCheck holds all of byID, the one that was authorised longest ago first.
+	// byCheck holds all of byID, those first that were not authorised on the newest state and after the last call of Recheck.
 	byCheck *list.List
+	round   uint64 // calls of Recheck
+	stale   int    // of byID were authorised in an earlier round
 	bytes   int64
 
 	own     []*entry // accepted from clients, by seq; some may be gone
@@ -87,7 +93,14 @@ func (s *pending) insert(e *entry) {
 	s.bytes += int64(len(e.tx.Raw))
 	s.byID[e.tx.ID] = e
 	s.byHash[e.tx.Hash] = e
-	e.element = s.byCheck.PushBack(e)
+	if e.round < s.round {
+		s.stale++
+	}
+	if back := s.byCheck.Back(); back != nil && back.Value.(*entry).newerThan(e.checked, e.round) {
+		e.element = s.byCheck.PushFront(e)
+	} else {
+		e.element = s.byCheck.PushBack(e)
+	}
 	if e.own {
 		s.lastSeq++
 		e.seq = s.lastSeq
@@ -102,6 +115,9 @@ func (s *pending) remove(e *entry, haunt bool) {
 	delete(s.byID, e.tx.ID)
 	delete(s.byHash, e.tx.Hash)
 	s.byCheck.Remove(e.element)
+	if e.round < s.round {
+		s.stale--
+	}
 	s.bytes -= int64(len(e.tx.Raw))
 	l := e.line
 	l.txs--

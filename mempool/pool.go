@@ -32,7 +32,7 @@ type Pool struct {
 	queue   *queue
 	wake    chan struct{} // capacity 1, for consensus
 	rearm   chan struct{} // capacity 1: the next moment to look at the clock may have changed
-	recheck chan struct{} // capacity 1: a block was committed
+	recheck chan struct{} // capacity 1: what is pending should be authorised again
 	unrest  chan struct{} // capacity 1: this node wants to settle something, for Gossip
 
 	mu        sync.Mutex // guards everything below; never held while a function of cfg runs
@@ -44,6 +44,8 @@ type Pool struct {
 	answering appetite // for blocks that are late enough for requests to settle, which anybody can invent
 	// admitting holds the ids committed since the worker began to judge a batch, nil between batches.
 	admitting map[tx.ID]struct{}
+	// discarding holds the organisations that were discarded since then, with the reason.
+	discarding map[string]error
 	// quarantine holds the hashes and the ids of banned transactions: a hash is no id, and no id a hash.
 	quarantine *simplelru.LRU[[32]byte, banned]
 	turn       int           // whose line Reap looks at first
@@ -113,13 +115,37 @@ func (p *Pool) Run(ctx context.Context) error {
 //
 // The decoded transaction is returned with a nil error and with ErrCommitted. raw must not be modified before Submit
 // returns, and not afterwards either if it returned the context's error: it may still wait to be read.
+//
+// Where many clients hand in, [Pool.From] keeps them out of each other's way.
 func (p *Pool) Submit(ctx context.Context, raw []byte) (*tx.Tx, error) {
+	return p.From("").Submit(ctx, raw)
+}
+
+// SubmitAsync is Submit for streams: it returns at once. If it returns nil, reply is called exactly once with what Submit
+// would have returned, maybe before SubmitAsync returns; it must not block. If it returns an error ([*FullError],
+// [ErrClosed] or a [*tx.Rejection]) reply is not called. raw must not be modified before reply is called.
+func (p *Pool) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
+	return p.From("").SubmitAsync(raw, reply)
+}
+
+// Client hands in for one source, see [Pool.From].
+type Client struct {
+	pool   *Pool
+	source string
+}
+
+// From returns what hands in for a source of transactions, for instance an address. Sources take turns at verification, and
+// none may occupy all of the queue. It must be a name that the client cannot choose freely.
+func (p *Pool) From(source string) Client { return Client{p, source} }
+
+// Submit is [Pool.Submit] for the client's source.
+func (c Client) Submit(ctx context.Context, raw []byte) (*tx.Tx, error) {
 	type answer struct {
 		tx  *tx.Tx
 		err error
 	}
 	answers := make(chan answer, 1)
-	if err := p.SubmitAsync(raw, func(t *tx.Tx, err error) { answers <- answer{t, err} }); err != nil {
+	if err := c.SubmitAsync(raw, func(t *tx.Tx, err error) { answers <- answer{t, err} }); err != nil {
 		return nil, err
 	}
 	select {
@@ -130,10 +156,9 @@ func (p *Pool) Submit(ctx context.Context, raw []byte) (*tx.Tx, error) {
 	}
 }
 
-// SubmitAsync is Submit for streams: it returns at once. If it returns nil, reply is called exactly once with what Submit
-// would have returned, maybe before SubmitAsync returns; it must not block. If it returns an error ([*FullError],
-// [ErrClosed] or a [*tx.Rejection]) reply is not called. raw must not be modified before reply is called.
-func (p *Pool) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
+// SubmitAsync is [Pool.SubmitAsync] for the client's source.
+func (c Client) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
+	p := c.pool
 	if len(raw) > MaxTxBytes {
 		return tx.Reject(ledgerv1.Code_CODE_TOO_LARGE, "the transaction has %d bytes, no more than %d are possible: split it",
 			len(raw), MaxTxBytes)
@@ -146,7 +171,7 @@ func (p *Pool) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
 		reply(known, nil)
 		return nil
 	}
-	err = p.queue.submit(arrival{raw: raw, reply: reply, at: p.cfg.Now()})
+	err = p.queue.submit(c.source, arrival{raw: raw, reply: reply, at: p.cfg.Now()})
 	if _, full := err.(*FullError); full {
 		p.mu.Lock()
 		p.counts.Full++
@@ -226,3 +251,10 @@ func (p *Pool) dropped(e *entry, reason error) {
 
 // Wake returns a channel that can be received from after WantsBlock may have become true. It is never closed.
 func (p *Pool) Wake() <-chan struct{} { return p.wake }
+
+// newest returns the height of the newest block.
+func (p *Pool) newest() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.height
+}

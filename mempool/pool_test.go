@@ -290,65 +290,82 @@ func TestBan(t *testing.T) {
 	}
 }
 
-// TestQueueFull: a worker that hangs fills the lane of clients; peers keep theirs, and share it.
+// TestQueueFull: a worker that hangs lets the queue fill up. One source cannot take all of a lane, nor one organisation all
+// that its source may have; peers and clients do not concern one another.
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	cfg := l.config(t, Config{QueueTxs: 8})
-	hang, hanging := make(chan struct{}), make(chan struct{}, 100)
+	cfg := l.config(t, Config{QueueTxs: 100})
+	hang, hanging := make(chan struct{}), make(chan struct{}, 1000)
 	cfg.Authorize = func(*tx.Tx) error {
 		hanging <- struct{}{}
 		<-hang
 		return nil
 	}
 	p, stop := startPool(t, cfg)
-	key := newKey(t, keys.SchemeEd25519, "acme")
-	raw := func(i int) []byte { return transfer(t, "acme", strconv.Itoa(i), time.Now().Add(time.Hour), key) }
+	key := newKey(t, keys.SchemeEd25519, "k")
+	made := 0
+	raw := func(org string) []byte {
+		made++
+		return transfer(t, org, strconv.Itoa(made), time.Now().Add(time.Hour), key)
+	}
 	var answers atomic.Int64
 	reply := func(_ *tx.Tx, err error) {
 		if err == nil || errors.Is(err, ErrClosed) {
 			answers.Add(1)
 		}
 	}
-	if err := p.SubmitAsync(raw(0), reply); err != nil {
+	if err := p.From("flood").SubmitAsync(raw("acme"), reply); err != nil {
 		t.Fatal(err)
 	}
 	<-hanging
-	for i := 1; i < 8; i++ {
-		if err := p.SubmitAsync(raw(i), reply); err != nil {
-			t.Fatalf("arrival %d, what is being verified included: %v", i, err)
+	taken := int64(1) // what is being verified counts
+	for _, step := range []struct {
+		source, org string
+		want        int // besides
+	}{
+		{"flood", "acme", 33}, {"flood", "globex", 11}, {"flood", "acme", 0}, {"flood", "initech", 4},
+		{"quiet", "acme", 17}, {"third", "acme", 12}, {"flood", "umbrella", 0}, {"fourth", "acme", 8},
+	} {
+		n := 0
+		for ; ; n++ {
+			err := p.From(step.source).SubmitAsync(raw(step.org), reply)
+			if err == nil {
+				continue
+			}
+			var full *FullError
+			if !errors.As(err, &full) || full.RetryAfter < minRetry || full.RetryAfter > maxRetry {
+				t.Errorf("%s: %v", step.source, err)
+			}
+			break
+		}
+		if taken += int64(n); n != step.want {
+			t.Errorf("%d of %s found room for %s, want %d", n, step.org, step.source, step.want)
 		}
 	}
-	var full *FullError
-	if err := p.SubmitAsync(raw(8), reply); !errors.As(err, &full) {
-		t.Fatalf("one too many: %v", err)
-	}
-	if full.RetryAfter < minRetry || full.RetryAfter > maxRetry {
-		t.Errorf("retry after %v", full.RetryAfter)
-	}
 	var offers [][]byte
-	for i := 10; i < 20; i++ {
-		offers = append(offers, raw(i))
+	for range 100 {
+		offers = append(offers, raw("acme"))
 	}
-	for i, want := range []int{6, 8, 9, 9, 10} { // 4, 2, 1, 1 and 0 of 8 places
+	for i, want := range []int{66, 78, 85, 90, 93} {
 		if dropped := p.queue.offer(&source{name: fmt.Sprint(i)}, offers, time.Now()); dropped != want {
 			t.Errorf("peer %d: %d dropped, want %d", i, dropped, want)
 		}
 	}
+	if s := p.Stats(); s.Full != 8 || s.QueuedFromClients != int(taken) || s.Sources != 9 {
+		t.Errorf("%+v, %d were taken", s, taken)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := p.Submit(ctx, raw(0)); err == nil {
+	if _, err := p.Submit(ctx, raw("acme")); err == nil {
 		t.Error("submit with a context that has ended")
 	}
 	go func() { close(hang) }()
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if n := answers.Load(); n != 8 {
-		t.Errorf("%d of 8 were answered", n)
-	}
-	if s := p.Stats(); s.Full != 2 {
-		t.Errorf("counted %d as turned away", s.Full)
+	if n := answers.Load(); n != taken {
+		t.Errorf("%d of %d were answered", n, taken)
 	}
 }
 

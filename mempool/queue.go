@@ -9,8 +9,9 @@ import (
 	"github.com/althing-ledger/althing/proto/tx"
 )
 
-// minWindow is the number of arrivals from clients that may always wait, however slow verification is.
-const minWindow = 1024
+// minWindow is the number of arrivals from clients that may always wait, however slow verification is: three times a batch,
+// because one line alone gets a third.
+const minWindow = 3 * 1024
 
 // window is how long an arrival from a client may have to wait for its verdict. More would only be work that is done
 // while blocks are late.
@@ -22,111 +23,113 @@ type arrival struct {
 	from  *source             // the peer that offered it, nil for a client
 	reply func(*tx.Tx, error) // tells the client; nil for a peer
 	at    time.Time
+	line  *flow // in which it waited
 }
 
-// source is a peer as the queue and the pool see it: what it occupies and what became of what it offered.
-type source struct {
-	name string
+// cost is about what its verification takes, in bytes.
+func (a *arrival) cost() int64 { return arrivalCost + int64(len(a.raw)) }
 
-	// Guarded by the queue's mutex: what is waiting or being verified, and how much more may come.
-	txs     int
-	bytes   int64
-	conduct conduct
+// source is a peer as the queue and the pool see it: what became of what it offered.
+type source struct {
+	name    string
+	conduct conduct // guarded by the queue's mutex
 
 	accepted, known, refused, dropped atomic.Uint64
 }
 
-// lane is one bounded line of arrivals. Those that are being verified still count.
-type lane struct {
-	waiting  []arrival
-	txs      int
-	bytes    int64
-	maxTxs   int
-	maxBytes int64
-}
-
-func (l *lane) push(a arrival) {
-	l.waiting = append(l.waiting, a)
-	l.txs++
-	l.bytes += int64(len(a.raw))
-}
-
-// take moves up to n arrivals of at most room bytes, but at least one, to batch.
-func (l *lane) take(batch []arrival, n int, room *int64) []arrival {
-	taken := 0
-	for taken < min(n, len(l.waiting)) {
-		if *room -= int64(len(l.waiting[taken].raw)); *room < 0 && len(batch)+taken > 0 {
-			break
-		}
-		taken++
-	}
-	batch = append(batch, l.waiting[:taken]...)
-	clear(l.waiting[:taken]) // their bytes must not live as long as the array
-	l.waiting = l.waiting[taken:]
-	return batch
-}
-
-// queue holds arrivals until the worker takes them, in two lanes, so that neither clients nor peers can keep the others out.
+// queue holds arrivals until the worker takes them, in two lanes, so that neither clients nor peers can keep the others
+// out. Within a lane sources take turns, within a source the organisations that its arrivals claim to be paid by.
 type queue struct {
 	ready chan struct{} // capacity 1: something waits
 	full  chan struct{} // capacity 1: a whole batch waits
 	batch int
+	// maxTxs and maxBytes bound each lane. What is being verified still counts.
+	maxTxs   int
+	maxBytes int64
 
 	mu      sync.Mutex
-	clients lane
-	peers   lane
+	all     *flow
+	clients *flow
+	peers   *flow
 	closed  bool
 	speed   meter // arrivals verified
 }
 
 func newQueue(cfg Config) *queue {
-	bounds := lane{maxTxs: cfg.QueueTxs, maxBytes: cfg.QueueBytes}
-	return &queue{ready: make(chan struct{}, 1), full: make(chan struct{}, 1), batch: cfg.BatchTxs, clients: bounds, peers: bounds}
+	all := newFlow(nil, "all")
+	return &queue{
+		ready: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		batch: cfg.BatchTxs, maxTxs: cfg.QueueTxs, maxBytes: cfg.QueueBytes,
+		all: all, clients: newFlow(all, "clients"), peers: newFlow(all, "peers"),
+	}
 }
 
-// submit queues a client's arrival, or returns [*FullError] or [ErrClosed].
-func (q *queue) submit(a arrival) error {
+// fits reports whether an arrival finds room. A line may hold no more than what its source, and a source no more than what
+// its lane has left: a line alone gets a third of the lane, however many it is offered. Another line finds a third of
+// that, another source half of what is left, and so on.
+func (q *queue) fits(lane *flow, source, org string, size, mostTxs int) bool {
+	txs, bytes := lane.txs, lane.bytes
+	if s := lane.parts[source]; s != nil {
+		txs, bytes = txs+s.txs, bytes+s.bytes
+		if l := s.parts[org]; l != nil {
+			txs, bytes = txs+l.txs, bytes+l.bytes
+		}
+	}
+	return txs < mostTxs && bytes < q.maxBytes && lane.bytes+int64(size) <= q.maxBytes
+}
+
+// push queues an arrival, and returns it where it waits.
+func push(lane *flow, source, org string, a arrival) *arrival {
+	a.line = lane.part(source, false).part(org, true)
+	a.line.push(&a)
+	return &a
+}
+
+// submit queues an arrival from a client, or returns [*FullError] or [ErrClosed].
+func (q *queue) submit(client string, a arrival) error {
+	org := claimedOrg(a.raw)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return ErrClosed
 	}
-	most := q.clients.maxTxs
+	most := q.maxTxs
 	if able := q.speed.in(window); able > 0 {
 		most = min(most, max(able, minWindow))
 	}
-	if q.clients.txs >= most || q.clients.bytes+int64(len(a.raw)) > q.clients.maxBytes {
+	if !q.fits(q.clients, client, org, len(a.raw), most) {
 		return &FullError{What: "the queue of arrivals", RetryAfter: q.speed.until(q.clients.txs / 2)}
 	}
-	q.clients.push(a)
+	push(q.clients, client, org, a)
 	q.signal()
 	return nil
 }
 
-// offer queues what a peer offers, as far as there is room, and returns how many were dropped. A peer may occupy no more
-// than is still free: alone half the lane, and there is always room for another peer. One whose offers are mostly bad is
-// listened to less.
+// offer queues what a peer offers, as far as there is room, and returns how many were dropped. One whose offers are mostly
+// bad is listened to less.
 func (q *queue) offer(from *source, raws [][]byte, at time.Time) (dropped int) {
+	orgs := make([]string, len(raws))
+	for i, raw := range raws {
+		orgs[i] = claimedOrg(raw)
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.closed {
+		return len(raws)
+	}
 	refused := from.refused.Load()
 	allowed := from.conduct.allowance(len(raws), from.accepted.Load()+refused, refused, at)
-	fit := 0
-	for ; fit < allowed && !q.closed; fit++ {
-		size := int64(len(raws[fit]))
-		if from.txs >= q.peers.maxTxs-q.peers.txs || from.bytes+size > q.peers.maxBytes-q.peers.bytes {
-			break
+	kept := make([]*arrival, 0, allowed)
+	for i, raw := range raws[:allowed] {
+		if q.fits(q.peers, from.name, orgs[i], len(raw), q.maxTxs) {
+			kept = append(kept, push(q.peers, from.name, orgs[i], arrival{raw: raw, from: from, at: at}))
 		}
-		from.txs++
-		from.bytes += size
-		q.peers.push(arrival{raw: raws[fit], from: from, at: at})
 	}
-	dropped = len(raws) - fit
+	dropped = len(raws) - len(kept)
 	if dropped > 0 {
 		// The dropped ones share their memory with the others, and would stay with them, uncounted.
-		kept := q.peers.waiting[len(q.peers.waiting)-fit:]
-		for i := range kept {
-			kept[i].raw = bytes.Clone(kept[i].raw)
+		for _, a := range kept {
+			a.raw = bytes.Clone(a.raw)
 		}
 	}
 	q.signal()
@@ -134,22 +137,25 @@ func (q *queue) offer(from *source, raws [][]byte, at time.Time) (dropped int) {
 }
 
 func (q *queue) signal() {
-	waiting := len(q.clients.waiting) + len(q.peers.waiting)
-	if waiting > 0 {
+	if q.all.waiting > 0 {
 		notify(q.ready)
 	}
-	if waiting >= q.batch {
+	if q.all.waiting >= q.batch {
 		notify(q.full)
 	}
 }
 
-// take returns the next batch, half from each lane if both have enough.
-func (q *queue) take() []arrival {
+// take returns the next batch.
+func (q *queue) take() (batch []arrival) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	room := int64(maxBatchBytes)
-	batch := q.clients.take(nil, max(q.batch/2, q.batch-len(q.peers.waiting)), &room)
-	batch = q.peers.take(batch, q.batch-len(batch), &room)
+	for len(batch) < q.batch && q.all.waiting > 0 {
+		if room -= int64(len(q.all.first().raw)); room < 0 && len(batch) > 0 {
+			break
+		}
+		batch = append(batch, q.all.pop())
+	}
 	q.signal()
 	return batch
 }
@@ -158,7 +164,7 @@ func (q *queue) take() []arrival {
 func (q *queue) whole() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.clients.waiting)+len(q.peers.waiting) >= q.batch
+	return q.all.waiting >= q.batch
 }
 
 // done gives back the room of a batch that was worked on for so long.
@@ -166,16 +172,23 @@ func (q *queue) done(batch []arrival, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, a := range batch {
-		l := &q.clients
-		if a.from != nil {
-			l = &q.peers
-			a.from.txs--
-			a.from.bytes -= int64(len(a.raw))
-		}
-		l.txs--
-		l.bytes -= int64(len(a.raw))
+		a.line.release(len(a.raw))
 	}
 	q.speed.add(len(batch), took)
+}
+
+// forget takes out what waits and claims to be paid by an organisation.
+func (q *queue) forget(org string) (gone []*arrival) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, lane := range []*flow{q.clients, q.peers} {
+		for _, source := range lane.parts {
+			if line := source.parts[org]; line != nil {
+				gone = append(gone, line.empty()...)
+			}
+		}
+	}
+	return gone
 }
 
 // close refuses everything from now on and returns what still waited.
@@ -183,8 +196,10 @@ func (q *queue) close() []arrival {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	left := append(q.clients.waiting, q.peers.waiting...)
-	q.clients.waiting, q.peers.waiting = nil, nil
+	left := make([]arrival, 0, q.all.waiting)
+	for q.all.waiting > 0 {
+		left = append(left, q.all.pop())
+	}
 	return left
 }
 

@@ -21,6 +21,10 @@ const (
 	Drop
 	// Stop leaves it pending and ends the block here: the judgement itself failed.
 	Stop
+	// KeepOrg leaves it and everything else that its organisation pays for to another block, in the order in which it waits:
+	// the organisation has its share of this one. It works as Keep if nothing of the organisation was taken, so that
+	// a transaction larger than the share does not hold up its line for ever.
+	KeepOrg
 )
 
 const (
@@ -63,6 +67,8 @@ type turn struct {
 	waiting []*entry // candidates, oldest first
 	credit  int64    // bytes it may still put in
 	passed  int
+	taken   int
+	full    bool // the organisation has its share of the block
 	kept    []*entry
 	dropped []drop
 }
@@ -146,11 +152,16 @@ func (r *reaping) play(t *turn) bool {
 		if e.size <= r.room {
 			use, reason = r.usable(e.tx)
 		}
+		if use == KeepOrg && t.taken > 0 {
+			t.full, t.credit = true, 0 // what its own share keeps out nobody owes it
+			return false
+		}
 		switch use {
 		case Take:
 			r.taken = append(r.taken, e.tx.Raw)
 			r.room -= e.size
 			t.credit -= e.size
+			t.taken++
 		case Drop:
 			t.dropped = append(t.dropped, drop{e, reason})
 			t.passed++
@@ -173,6 +184,9 @@ func (p *Pool) conclude(turns []*turn) (removed []drop) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range turns {
+		if t.full {
+			p.counts.OrgBlocksFull++
+		}
 		t.line.credit = min(t.credit, maxCredit)
 		if len(t.kept) > 0 {
 			t.line.moveBack(t.kept)

@@ -2,16 +2,29 @@ package mempool
 
 import (
 	"context"
+	"time"
 
 	"github.com/althing-ledger/althing/proto/tx"
 )
 
-// recheckMost is how many pending transactions are authorised again after a commit, those that were authorised longest ago
-// first: some milliseconds of one core. Whatever slips through is found by Reap, which checks everything.
+// recheckMost is how many pending transactions are authorised again at a time, those that were authorised longest ago
+// first: some milliseconds of one core. After an ordinary commit that is all. Whatever slips through is found by Reap, which
+// checks everything.
 const recheckMost = 2000
 
-// recheckPending drops, after each commit, pending transactions that the newest state does not authorise any more, for
-// instance because a key was revoked.
+// Recheck has everything that is pending authorised again by the newest state, soon and in slices, because some of it may
+// have lost its authority, for instance by the suspension of an organisation that signs but does not pay. The state
+// must be visible to Authorize already.
+func (p *Pool) Recheck() {
+	p.mu.Lock()
+	p.pending.round++
+	p.pending.stale = len(p.pending.byID)
+	p.mu.Unlock()
+	notify(p.recheck)
+}
+
+// recheckPending drops pending transactions that the newest state does not authorise any more, for instance because a
+// key was revoked: after each commit a slice, after a call of Recheck all, slice after slice.
 func (p *Pool) recheckPending(ctx context.Context) error {
 	for {
 		select {
@@ -19,53 +32,98 @@ func (p *Pool) recheckPending(ctx context.Context) error {
 			return nil
 		case <-p.recheck:
 		}
-		entries, height := p.longestUnchecked()
-		for _, e := range entries {
-			if ctx.Err() != nil {
-				return nil
-			}
-			err := p.cfg.Authorize(e.tx)
-			if err == nil {
-				continue
-			}
-			if _, rejected := tx.CodeOf(err); !rejected {
-				if ctx.Err() != nil {
-					return nil
-				}
+		for {
+			more, err := p.recheckSlice(ctx)
+			if err != nil || ctx.Err() != nil {
 				return err
 			}
-			if p.forgo(e) {
-				p.dropped(e, err)
+			if !more {
+				break
+			}
+			if !p.breathe(ctx) {
+				return nil
 			}
 		}
-		p.checked(entries, height)
 	}
 }
 
-// longestUnchecked returns pending transactions that were not authorised on the newest state, and its height.
-func (p *Pool) longestUnchecked() (entries []*entry, height uint64) {
+// recheckSlice authorises one slice again. It reports whether a call of Recheck wants more, and returns an error only if the
+// machine failed.
+func (p *Pool) recheckSlice(ctx context.Context) (more bool, err error) {
+	entries, height, round := p.longestUnchecked()
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		err := p.cfg.Authorize(e.tx)
+		if err == nil {
+			continue
+		}
+		if _, rejected := tx.CodeOf(err); !rejected {
+			if ctx.Err() != nil {
+				return false, nil
+			}
+			return false, err
+		}
+		if p.forgo(e) {
+			p.dropped(e, err)
+		}
+	}
+	return p.checked(entries, height, round), nil
+}
+
+// breathe leaves the processor to others between two slices. It reports whether the context still lives.
+func (p *Pool) breathe(ctx context.Context) bool {
+	timer := time.NewTimer(max(p.cfg.BatchPace, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// longestUnchecked returns pending transactions that were not authorised on the newest state or since the last call of
+// Recheck, with the height and the round that they will have been authorised for.
+func (p *Pool) longestUnchecked() (entries []*entry, height, round uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for el := p.pending.byCheck.Front(); el != nil && len(entries) < recheckMost; el = el.Next() {
 		e := el.Value.(*entry)
-		if e.checked >= p.height {
-			break
+		if e.checked >= p.height && e.round == p.pending.round {
+			break // and so are all that follow
 		}
 		entries = append(entries, e)
 	}
-	return entries, p.height
+	return entries, p.height, p.pending.round
 }
 
-// checked notes that entries were authorised on a state not older than height.
-func (p *Pool) checked(entries []*entry, height uint64) {
+// checked notes that entries were authorised on a state not older than height, for a round. It reports whether the round
+// is not finished.
+func (p *Pool) checked(entries []*entry, height, round uint64) (more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.counts.Rechecked += uint64(len(entries))
+	// What was judged later, after a commit in between, stays behind them.
+	mark := p.pending.byCheck.Back()
+	for mark != nil && mark.Value.(*entry).newerThan(height, round) {
+		mark = mark.Prev()
+	}
 	for _, e := range entries {
-		if !e.gone {
-			e.checked = height
-			p.pending.byCheck.MoveToBack(e.element)
+		if e.gone {
+			continue
+		}
+		if e.round < p.pending.round && round == p.pending.round {
+			p.pending.stale--
+		}
+		e.checked, e.round = height, round
+		if mark != nil {
+			p.pending.byCheck.MoveAfter(e.element, mark)
+			mark = e.element
 		}
 	}
+	return len(entries) > 0 && p.pending.stale > 0
 }
 
 // forgo removes a pending transaction without holding it against its bytes: the key may be listed again. It reports whether

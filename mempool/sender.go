@@ -9,11 +9,14 @@ import (
 // serve sends to one peer until it has gone or the context ends. It walks the list of own transactions behind a cursor, so
 // there is no queue per peer that could overflow: while a message is on its way the next one gathers in the list.
 func (g *Gossip) serve(ctx context.Context, p *peer) {
+	g.pulse(p)
+	pulse := time.NewTimer(jitter(g.cfg.Pulse))
+	defer pulse.Stop()
 	var cursor uint64
 	for {
-		raws, next, news := g.pool.ownAfter(cursor)
+		raws, end, news := g.pool.ownAfter(cursor)
 		if len(raws) == 0 || g.sendTo(ctx, p, raws) {
-			cursor = next
+			cursor = end
 		}
 		if len(raws) > 0 { // there may be more: do not wait
 			done := make(chan struct{})
@@ -25,6 +28,9 @@ func (g *Gossip) serve(ctx context.Context, p *peer) {
 			return
 		case <-p.gone:
 			return
+		case <-pulse.C:
+			g.pulse(p)
+			pulse.Reset(jitter(g.cfg.Pulse))
 		case <-p.more:
 			if expiresAt := p.takeSettle(); expiresAt != 0 && !p.send(encodeSettle(expiresAt)) {
 				p.failed.Add(1) // it will be asked again, if there is still something to settle

@@ -22,6 +22,12 @@ type Counts struct {
 	// Committed, Expired and Dropped count how pending transactions left: in a block, by a block's time, or because
 	// this node gave them up.
 	Committed, Expired, Dropped uint64
+	// Discarded counts those among Dropped that [Pool.Discard] gave up, and arrivals that it refused.
+	Discarded uint64
+	// Rechecked counts how often a pending transaction was authorised again.
+	Rechecked uint64
+	// OrgBlocksFull counts how often [Pool.Reap] heard [KeepOrg]: an organisation had its share of a block.
+	OrgBlocksFull uint64
 
 	lastCommit time.Time
 }
@@ -43,8 +49,9 @@ type Stats struct {
 	Orgs  int
 	// QueuedFromClients and QueuedFromPeers count arrivals that wait for a verdict, those being verified included.
 	QueuedFromClients, QueuedFromPeers int
-	// QueuedBytes is their size.
+	// QueuedBytes is their size, Sources how many clients and peers they come from.
 	QueuedBytes int64
+	Sources     int
 	// Quarantined counts the transactions that are refused for a while.
 	Quarantined int
 	// Verifier is what the pool's verifier has done, for everybody.
@@ -62,7 +69,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Unlock()
 	p.queue.mu.Lock()
 	s.QueuedFromClients, s.QueuedFromPeers = p.queue.clients.txs, p.queue.peers.txs
-	s.QueuedBytes = p.queue.clients.bytes + p.queue.peers.bytes
+	s.QueuedBytes, s.Sources = p.queue.all.bytes, len(p.queue.clients.parts)+len(p.queue.peers.parts)
 	p.queue.mu.Unlock()
 	s.Verifier = p.cfg.Verifier.Stats()
 	return s

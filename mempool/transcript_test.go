@@ -84,13 +84,18 @@ func (s *script) run(d *datadriven.TestData) string {
 	case "say": // what the state machine says in the next reaps: say keep a b
 		words := bare(d)
 		for _, name := range words[1:] {
-			s.verdict[name] = map[string]Use{"take": Take, "keep": Keep, "drop": Drop, "stop": Stop}[words[0]]
+			s.verdict[name] = map[string]Use{"take": Take, "keep": Keep, "drop": Drop, "stop": Stop, "keep-org": KeepOrg}[words[0]]
 		}
 	case "revoke", "list":
 		s.ledger.set(func(l *ledger) { l.revoked[bare(d)[0]+"/alice"] = d.Cmd == "revoke" })
 	case "ban":
 		name := bare(d)[0]
 		s.pool.Ban(decode(s.t, s.raws[name]), tx.Reject(ledgerv1.Code_CODE_BAD_FIELD, "it is poison"))
+	case "discard":
+		org := bare(d)[0]
+		s.pool.Discard(org, tx.Reject(ledgerv1.Code_CODE_ORG_NOT_ACTIVE, "%s is suspended", org))
+	case "recheck":
+		s.pool.Recheck()
 	case "settle":
 		var in time.Duration
 		d.ScanArgs(s.t, "in", &in)

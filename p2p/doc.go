@@ -8,6 +8,9 @@
 // ever, resolving names anew each time, and it closes connections of peers that
 // are no longer listed.
 //
+// A [Door] stands between the handshake and the registry: it counts who was refused and
+// says so without letting strangers fill the log.
+//
 // The package owns no sockets. It asks a [Mesh], which the consensus package
 // implements over the engine's switch, to dial and to hang up.
 //
@@ -18,6 +21,10 @@
 //     attempt to install one is refused with [ErrNoMembers] and the old list stays.
 //   - [Registry.Admitted] is a lock-free read of an immutable snapshot. The
 //     filters that call it run inside connection handshakes.
+//   - A member may have two ids while its node key changes. Both are admitted, the
+//     present one is dialled, and ids are unique over both kinds.
+//   - Everything that is remembered for people (who has gone and why, evictions, refusals) is
+//     bounded.
 //   - After [Registry.Set] returns, every reconciler that watches the registry has been
 //     woken, and on its next pass hangs up on every peer that is not in the new list.
 //

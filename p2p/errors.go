@@ -1,6 +1,6 @@
 package p2p
 
-// ErrorKind tells apart why a membership list was refused. Kinds work with
+// ErrorKind tells apart why a membership list or a connection was refused. Kinds work with
 // [errors.Is]; the text around them is for people.
 type ErrorKind string
 
@@ -17,4 +17,6 @@ const (
 	// ErrInvalidMember is returned for a member without a name, with a malformed id
 	// or with a malformed address.
 	ErrInvalidMember = ErrorKind("invalid member")
+	// ErrNotMember is returned for a connection of a node that the list does not name.
+	ErrNotMember = ErrorKind("not in the membership list")
 )

@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -36,7 +38,8 @@ type Peer struct {
 
 // ReconcilerConfig says what a [Reconciler] works on. The first three fields are required.
 type ReconcilerConfig struct {
-	// Self is this node's own id: never dialled, and the tie-breaker for who dials.
+	// Self is the id that this node runs under, the present or the former one of its member.
+	// That member is never dialled; its present id is the tie-breaker for who dials.
 	Self string
 	// Registry is the list to follow.
 	Registry *Registry
@@ -65,6 +68,17 @@ type Counters struct {
 	Evictions    uint64 // connections closed because the peer is not listed
 }
 
+// Eviction is a connection that was closed because its peer is not listed.
+type Eviction struct {
+	ID        string
+	Name, Org string // as last listed, empty if it never was
+	Reason    string
+	At        time.Time
+}
+
+// maxEvictions is how many evictions are remembered.
+const maxEvictions = 100
+
 // maxDials bounds the dials under way at the same time.
 const maxDials = 16
 
@@ -79,16 +93,21 @@ type Reconciler struct {
 
 	dials, failures, evictions atomic.Uint64
 
+	mu      sync.Mutex
+	evicted []Eviction // oldest first, at most maxEvictions
+
 	// The rest belongs to the goroutine of Run.
-	links   map[string]*link
+	links   map[string]*link // by the member's present id
+	self    string           // the present id of this node's member
 	dialing int
 	done    chan dialResult
 }
 
-// link is what the reconciler remembers about one member or peer.
+// link is what the reconciler remembers about one member.
 type link struct {
 	member   Member // as last listed
-	seen     bool   // in this pass: connected or listed
+	seen     bool   // listed in this pass
+	moved    bool   // its addresses changed while a dial to an old one was under way
 	up       bool
 	upSince  time.Time
 	dialing  bool
@@ -148,14 +167,21 @@ func (r *Reconciler) Counters() Counters {
 	}
 }
 
+// Evictions returns the newest evictions, oldest first. Counters has their total.
+func (r *Reconciler) Evictions() []Eviction {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.evicted)
+}
+
 // Run reconciles until the context ends, waits for the dials under way and returns nil.
 // It must be called once.
 func (r *Reconciler) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		members, changed := r.cfg.Registry.watch()
-		next := r.pass(ctx, members, time.Now())
+		list, changed := r.cfg.Registry.watch()
+		next := r.pass(ctx, list, time.Now())
 		timer.Reset(time.Until(next))
 		select {
 		case <-ctx.Done():
@@ -173,28 +199,22 @@ func (r *Reconciler) Run(ctx context.Context) error {
 }
 
 // pass compares the mesh with the list once, acts, and returns when the next pass is due
-// if nothing happens before.
-func (r *Reconciler) pass(ctx context.Context, members []Member, now time.Time) time.Time {
+// if nothing happens before. Evictions come first: they wait for nothing.
+func (r *Reconciler) pass(ctx context.Context, list *membership, now time.Time) time.Time {
+	connected := r.evict(list, now)
+	r.self = r.cfg.Self
+	if i, ok := list.byID[r.self]; ok {
+		r.self = list.list[i].ID
+	}
 	for _, l := range r.links {
 		l.seen = false
 	}
-	listed := make(map[string]bool, len(members))
-	for _, m := range members {
-		listed[m.ID] = true
+	for _, m := range list.list {
 		l := r.link(m.ID)
+		if !slices.Equal(l.member.Addresses, m.Addresses) && l.member.ID != "" {
+			r.moved(l, now)
+		}
 		l.member, l.seen = m, true
-	}
-	connected := make(map[string]bool)
-	for _, p := range r.cfg.Mesh.Connected() {
-		l := r.link(p.ID)
-		if !listed[p.ID] {
-			r.evict(p, l)
-			continue
-		}
-		connected[p.ID] = true
-		if !l.up {
-			l.up, l.upSince, l.next = true, now, time.Time{}
-		}
 	}
 
 	// The fallback bounds what a missed wake-up can cost.
@@ -206,7 +226,20 @@ func (r *Reconciler) pass(ctx context.Context, members []Member, now time.Time) 
 			}
 			continue
 		}
-		if id == r.cfg.Self || connected[id] || l.dialing || len(l.member.Addresses) == 0 {
+		if connected[id] {
+			if former := l.member.FormerID; connected[former] {
+				r.cfg.Logger.Info("closing a connection under a former key", "peer", former,
+					"name", l.member.Name, "org", l.member.Org)
+				r.cfg.Mesh.Disconnect(former)
+			}
+		}
+		if connected[id] || connected[l.member.FormerID] {
+			if !l.up {
+				l.up, l.upSince, l.next = true, now, time.Time{}
+			}
+			continue
+		}
+		if l.member.has(r.cfg.Self) || l.dialing || len(l.member.Addresses) == 0 {
 			continue
 		}
 		if l.up {
@@ -228,6 +261,37 @@ func (r *Reconciler) pass(ctx context.Context, members []Member, now time.Time) 
 	return due
 }
 
+// evict hangs up on every peer that the list does not name, and returns the ids of the others.
+func (r *Reconciler) evict(list *membership, now time.Time) map[string]bool {
+	connected := make(map[string]bool)
+	for _, p := range r.cfg.Mesh.Connected() {
+		if _, listed := list.byID[p.ID]; listed {
+			connected[p.ID] = true
+			continue
+		}
+		r.cfg.Mesh.Disconnect(p.ID)
+		r.evictions.Add(1)
+		e := Eviction{ID: p.ID, Reason: "never listed", At: now}
+		if gone, ok := findGone(list.gone, p.ID); ok {
+			e.Name, e.Org, e.Reason = gone.Name, gone.Org, gone.Reason
+		}
+		r.mu.Lock()
+		r.evicted = append(r.evicted[max(0, len(r.evicted)-maxEvictions+1):], e)
+		r.mu.Unlock()
+		r.cfg.Logger.Warn("closed the connection of a node that is not listed", "peer", p.ID, "name", e.Name, "org", e.Org,
+			"address", p.Address, "reason", e.Reason)
+	}
+	return connected
+}
+
+// moved makes a missing member be dialled at its new address at once, whoever's turn it is.
+func (r *Reconciler) moved(l *link, now time.Time) {
+	if l.up {
+		return
+	}
+	l.attempts, l.next, l.moved = 0, now, l.dialing
+}
+
 func (r *Reconciler) link(id string) *link {
 	l, ok := r.links[id]
 	if !ok {
@@ -235,15 +299,6 @@ func (r *Reconciler) link(id string) *link {
 		r.links[id] = l
 	}
 	return l
-}
-
-// evict hangs up on a peer that the list does not name. Its link is forgotten at the end
-// of the pass, so that a member which comes back starts afresh.
-func (r *Reconciler) evict(p Peer, l *link) {
-	r.cfg.Logger.Warn("closing a connection", "peer", p.ID, "name", l.member.Name, "org", l.member.Org,
-		"address", p.Address, "reason", "not in the membership list")
-	r.cfg.Mesh.Disconnect(p.ID)
-	r.evictions.Add(1)
 }
 
 // lost notes that a connection has gone. One that did not last counts as a failed dial.
@@ -263,7 +318,7 @@ func (r *Reconciler) retry(l *link, now time.Time) {
 	if l.attempts < 16 {
 		pause = min(pause, r.cfg.MinBackoff<<l.attempts)
 	}
-	if r.cfg.Self > l.member.ID {
+	if r.self > l.member.ID {
 		pause = max(pause, r.cfg.Grace) // keep out of the other side's way here too
 	}
 	l.attempts++
@@ -274,7 +329,7 @@ func (r *Reconciler) retry(l *link, now time.Time) {
 // lower id dials at once; the higher one gives it time to, because two nodes that dial
 // each other at the same moment each refuse the other's connection as a duplicate.
 func (r *Reconciler) firstPause(id string) time.Duration {
-	if r.cfg.Self < id {
+	if r.self < id {
 		return jitter(r.cfg.MinBackoff / 10)
 	}
 	return jitter(r.cfg.Grace)
@@ -309,12 +364,17 @@ func (r *Reconciler) reach(ctx context.Context, m Member, attempt int) error {
 	if err != nil {
 		return err
 	}
+	// A node that has not changed its key yet can only be met under the former one.
+	id := m.ID
+	if m.FormerID != "" && attempt%2 == 1 {
+		id = m.FormerID
+	}
 	err = errNoAddress
 	for _, address := range addresses[:min(len(addresses), maxResolved)] {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		err = r.cfg.Mesh.Dial(ctx, m.ID, netip.AddrPortFrom(address.Unmap(), uint16(number)))
+		err = r.cfg.Mesh.Dial(ctx, id, netip.AddrPortFrom(address.Unmap(), uint16(number)))
 		if err == nil {
 			return nil
 		}
@@ -332,10 +392,15 @@ func (r *Reconciler) finished(result dialResult, now time.Time) {
 	}
 	l.dialing = false
 	if result.err == nil {
+		l.moved = false
 		l.next = now.Add(jitter(r.cfg.Grace))
 		return
 	}
 	r.failures.Add(1)
+	if l.moved {
+		l.attempts, l.next, l.moved = 0, now, false
+		return
+	}
 	r.retry(l, now)
 	level := slog.LevelDebug
 	if l.attempts == 5 || l.attempts%100 == 0 {

@@ -25,6 +25,7 @@ type member struct {
 	rec      *Reconciler
 	peers    map[string]bool
 	down     bool
+	onlyIn   bool // does not dial, as if it knew no address
 	dialled  []netip.AddrPort
 }
 
@@ -45,7 +46,7 @@ func (m *member) Dial(_ context.Context, id string, address netip.AddrPort) erro
 	m.net.mu.Lock()
 	m.dialled = append(m.dialled, address)
 	other := m.net.nodes[id]
-	ok := other != nil && !other.down && !m.down && other.address == address
+	ok := other != nil && !other.down && !m.down && !m.onlyIn && other.address == address
 	if ok {
 		if _, admitted := other.registry.Admitted(m.id); !admitted {
 			ok = false
@@ -314,4 +315,160 @@ func TestRunWaitsForTheDialsUnderWay(t *testing.T) {
 		}
 		// synctest fails the test if a goroutine of the reconciler is left.
 	})
+}
+
+func TestAnEvictionNamesPeerOrgAndReason(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.run(t)
+		after(time.Second)
+		node, gone := w.members[0], testMember(3)
+		begin := time.Now()
+		if err := node.registry.Set([]Member{testMember(1), testMember(2)},
+			Gone{Name: gone.Name, Reason: "org org3 suspended: fraud"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // no timer has to fire
+		if node.isConnected(gone.ID) {
+			t.Fatal("still connected after the next pass")
+		}
+		want := Eviction{ID: gone.ID, Name: gone.Name, Org: gone.Org, Reason: "org org3 suspended: fraud", At: begin}
+		if got := node.rec.Evictions(); len(got) != 1 || got[0] != want {
+			t.Errorf("Evictions = %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestTheNewestEvictionsAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		node := w.members[0]
+		w.run(t)
+		const strangers = maxEvictions + 20
+		for i := range strangers {
+			w.mu.Lock()
+			node.peers[testID(100+i)] = true
+			w.mu.Unlock()
+			node.rec.Wake()
+			synctest.Wait()
+		}
+		got := node.rec.Evictions()
+		if len(got) != maxEvictions || got[len(got)-1].ID != testID(100+strangers-1) || got[0].Reason != "never listed" {
+			t.Errorf("%d evictions, the newest %+v", len(got), got[len(got)-1])
+		}
+		if c := node.rec.Counters(); c.Evictions != strangers {
+			t.Errorf("counted %d evictions, want %d", c.Evictions, strangers)
+		}
+	})
+}
+
+// rotating lists a member under a new id as well.
+func rotating(i, next int) Member {
+	m := testMember(i)
+	m.ID, m.FormerID = testID(next), testID(i)
+	return m
+}
+
+func TestANodeKeyRotationKeepsTheConnectionUntilTheNewOneStands(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		stays, turns := w.members[0], w.members[1]
+		w.run(t)
+		after(time.Second)
+		dials := len(stays.dials())
+		list := []Member{testMember(1), rotating(2, 20)}
+		for _, node := range w.members {
+			if err := node.registry.Set(list); err != nil {
+				t.Fatal(err)
+			}
+		}
+		after(time.Minute)
+		if !stays.isConnected(testID(2)) {
+			t.Fatal("the connection under the former key was closed before there was another")
+		}
+		if n := len(stays.dials()) + len(turns.dials()); n != dials {
+			t.Errorf("%d dials although everybody is connected, one of them to itself perhaps", n-dials)
+		}
+		// The member is now also there under its new key.
+		w.mu.Lock()
+		stays.peers[testID(20)] = true
+		w.mu.Unlock()
+		stays.rec.Wake()
+		synctest.Wait()
+		if stays.isConnected(testID(2)) || !stays.isConnected(testID(20)) {
+			t.Error("want the connection under the new key only")
+		}
+		if c := stays.rec.Counters(); c.Evictions != 0 {
+			t.Errorf("counted %d evictions", c.Evictions)
+		}
+	})
+}
+
+func TestBothIDsAreDialled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		stays, turns := w.members[0], w.members[1]
+		for _, node := range w.members {
+			if err := node.registry.Set([]Member{testMember(1), rotating(2, 20)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The world still knows the node by its former key only, and the node does not dial by itself.
+		turns.onlyIn = true
+		w.run(t)
+		after(time.Minute)
+		if !stays.isConnected(testID(2)) {
+			t.Error("not connected under the former id")
+		}
+		stays.Disconnect(testID(2))
+		w.mu.Lock()
+		delete(w.nodes, testID(2))
+		w.nodes[testID(20)], turns.id = turns, testID(20)
+		w.mu.Unlock()
+		after(15 * time.Second)
+		if !stays.isConnected(testID(20)) {
+			t.Error("not connected under the present id")
+		}
+	})
+}
+
+func TestAMemberThatMovesIsDialledAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"by the lower id", "by the higher id"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 2)
+				seeker, moves := w.members[0], w.members[1]
+				if name == "by the higher id" {
+					seeker, moves = moves, seeker
+				}
+				moves.down, moves.onlyIn = true, true
+				w.run(t)
+				after(time.Hour) // the pauses have grown
+				ip := netip.AddrFrom4([4]byte{10, 9, 9, 9})
+				w.mu.Lock()
+				w.names["elsewhere.example"], moves.address, moves.down = ip, netip.AddrPortFrom(ip, 26656), false
+				w.mu.Unlock()
+				var list []Member
+				for _, m := range seeker.registry.Members() {
+					if m.ID == moves.id {
+						m.Addresses = []string{"elsewhere.example:26656"}
+					}
+					list = append(list, m)
+				}
+				if err := seeker.registry.Set(list); err != nil {
+					t.Fatal(err)
+				}
+				after(50 * time.Millisecond) // two dials: one may have been under way to the old address
+				if !seeker.isConnected(moves.id) {
+					t.Error("not connected at once")
+				}
+			})
+		})
+	}
 }

@@ -47,6 +47,9 @@ func TestRegistryRefusesUnusableLists(t *testing.T) {
 		{"same name", with(func(m *Member) { m.Name = "org1-1" }), ErrDuplicateMember},
 		{"no name", with(func(m *Member) { m.Name = "" }), ErrInvalidMember},
 		{"short id", with(func(m *Member) { m.ID = m.ID[2:] }), ErrInvalidMember},
+		{"former id is another's id", with(func(m *Member) { m.FormerID = testID(1) }), ErrDuplicateMember},
+		{"former id is its own id", with(func(m *Member) { m.FormerID = testID(2) }), ErrDuplicateMember},
+		{"malformed former id", with(func(m *Member) { m.FormerID = "1" }), ErrInvalidMember},
 		{"upper-case id", with(func(m *Member) { m.ID = strings.Repeat("AB", 20) }), ErrInvalidMember},
 		{"id is not hex", with(func(m *Member) { m.ID = strings.Repeat("zz", 20) }), ErrInvalidMember},
 		{"no port", with(func(m *Member) { m.Addresses = []string{"host"} }), ErrInvalidMember},
@@ -139,4 +142,140 @@ func TestRegistryReadersAndWritersDoNotRace(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestAMemberIsAdmittedUnderBothItsIDs(t *testing.T) {
+	t.Parallel()
+	m := testMember(2)
+	m.FormerID = testID(9)
+	r, err := NewRegistry([]Member{testMember(1), m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{m.ID, m.FormerID} {
+		if got, ok := r.Admitted(id); !ok || got.Name != m.Name {
+			t.Errorf("Admitted(%s) = %+v, %v", id, got, ok)
+		}
+	}
+	// The overlap ends.
+	if err := r.Set([]Member{testMember(1), testMember(2)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := r.Admitted(testID(9)); ok {
+		t.Error("the former id is still admitted")
+	}
+	if g, ok := r.Gone(testID(9)); !ok || g.Name != m.Name || g.Reason != "node key replaced" {
+		t.Errorf("Gone = %+v, %v", g, ok)
+	}
+}
+
+func TestTheRegistryRemembersWhyAnIDHasGone(t *testing.T) {
+	t.Parallel()
+	r, err := NewRegistry([]Member{testMember(1), testMember(2), testMember(3), testMember(4)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated := testMember(4)
+	rotated.ID = testID(40)
+	err = r.Set([]Member{testMember(1), rotated}, Gone{Name: "org2-1", Reason: "org org2 suspended: fraud"},
+		Gone{ID: testID(7), Reason: "about somebody else"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[int]string{2: "org org2 suspended: fraud", 3: "node removed", 4: "node key replaced"}
+	for i, reason := range want {
+		if g, ok := r.Gone(testID(i)); !ok || g.Reason != reason || g.Org != fmt.Sprintf("org%d", i) {
+			t.Errorf("Gone(%d) = %+v, %v, want %q", i, g, ok, reason)
+		}
+	}
+	for _, i := range []int{1, 7, 40} {
+		if g, ok := r.Gone(testID(i)); ok {
+			t.Errorf("Gone(%d) = %+v, but it has not", i, g)
+		}
+	}
+	// One that comes back is not gone any more; the others still are.
+	if err := r.Set([]Member{testMember(1), testMember(2), rotated}); err != nil {
+		t.Fatal(err)
+	}
+	if g, ok := r.Gone(testID(2)); ok {
+		t.Errorf("a returned member is remembered as gone: %+v", g)
+	}
+	if _, ok := r.Gone(testID(3)); !ok {
+		t.Error("forgotten with the next change")
+	}
+}
+
+func TestWhatTheRegistryRemembersIsBounded(t *testing.T) {
+	t.Parallel()
+	r, err := NewRegistry([]Member{testMember(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const changes = MaxGone + 50
+	for i := range changes {
+		if err := r.Set([]Member{testMember(1), testMember(2 + i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(r.now.Load().gone); n != MaxGone {
+		t.Errorf("remembers %d ids, want %d", n, MaxGone)
+	}
+	if _, ok := r.Gone(testID(changes)); !ok {
+		t.Error("the newest one is forgotten")
+	}
+	if _, ok := r.Gone(testID(2)); ok {
+		t.Error("the oldest one is remembered")
+	}
+}
+
+func TestAnEqualListWakesNobody(t *testing.T) {
+	t.Parallel()
+	r, err := NewRegistry([]Member{testMember(1), testMember(2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, changed := r.watch()
+	if err := r.Set([]Member{testMember(2), testMember(1)}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+		t.Error("the same list woke the watchers")
+	default:
+	}
+	if err := r.Set([]Member{testMember(1), testMember(1)}); !errors.Is(err, ErrDuplicateMember) {
+		t.Errorf("Set of one member twice: %v", err)
+	}
+	moved := testMember(2)
+	moved.Addresses = []string{"elsewhere.example:26656"}
+	if err := r.Set([]Member{testMember(1), moved}); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+}
+
+func TestSetAndAdmittedAreCheap(t *testing.T) { // not parallel: it counts allocations
+	full := make([]Member, MaxMembers)
+	for i := range full {
+		full[i] = testMember(i + 1)
+	}
+	r, err := NewRegistry(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(10, func() { _ = r.Set(full) }); n > 0 {
+		t.Errorf("setting the present list allocates %v times", n)
+	}
+	next := 0
+	if n := testing.AllocsPerRun(10, func() {
+		next++
+		full[7].Addresses = []string{fmt.Sprintf("host%d.example:1", next)}
+		_ = r.Set(full)
+	}); n > 100 {
+		t.Errorf("a change of one of %d members allocates %v times", MaxMembers, n)
+	}
+	known, unknown := testID(500), testID(MaxMembers+1)
+	if n := testing.AllocsPerRun(10, func() { r.Admitted(known); r.Admitted(unknown) }); n > 0 {
+		t.Errorf("Admitted allocates %v times", n)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // BenchmarkCommit10k measures a block that updates 10,000 of 100,000 keys with
@@ -21,7 +23,7 @@ func BenchmarkCommit10k(b *testing.B) {
 				for i := range writes {
 					value := make([]byte, 64)
 					binary.BigEndian.PutUint64(value, r.Uint64())
-					writes[i] = write{fmt.Appendf(nil, "%c/org%02d/account%05d", PrefixBalances, key(i)%50, key(i)), value}
+					writes[i] = write{fmt.Appendf(nil, "%c/org%02d/account%05d", keyspace.PrefixBalances, key(i)%50, key(i)), value}
 				}
 				return writes
 			}

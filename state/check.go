@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/althing-ledger/althing/state/keyspace"
 	"github.com/cockroachdb/pebble/v2"
 )
 
@@ -169,7 +170,7 @@ func (c *checker) everything() error {
 // records checks that there is one for each height that can be read.
 func (c *checker) records(oldest, head uint64) error {
 	next := oldest
-	start, end := PrefixRange([]byte(metaHeight))
+	start, end := keyspace.PrefixRange([]byte(metaHeight))
 	err := scan(c.db, spaceMeta, start, end, false, func(key, value []byte) (bool, error) {
 		rec, err := decodeRecord(value)
 		switch {

@@ -198,9 +198,17 @@ func fillLocal(batch *pebble.Batch, local []LocalWrite) error {
 }
 
 // SetLocal writes local data outside of a block, atomically; with sync it
-// returns when the data is on disk. Views opened from the next commit on show
-// it.
+// returns when the data is on disk. Views opened after it has returned show
+// it. It may be called from any goroutine, beside Stage and Commit.
 func (s *Store) SetLocal(local []LocalWrite, sync bool) error {
+	if err := s.setLocal(local, sync); err != nil {
+		return err
+	}
+	s.refresh()
+	return nil
+}
+
+func (s *Store) setLocal(local []LocalWrite, sync bool) error {
 	done, err := s.use()
 	if err != nil {
 		return err
@@ -214,4 +222,17 @@ func (s *Store) SetLocal(local []LocalWrite, sync bool) error {
 		return s.fail(err)
 	}
 	return s.write("local", batch, sync)
+}
+
+// refresh makes new views show the local data as it is now, at the height that
+// they show anyway. It waits for the writer: between the write of a block and
+// its publication a snapshot would hold what the head does not say yet.
+func (s *Store) refresh() {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if s.usable() != nil {
+		return // No view can be opened any more, or what is on disk is in doubt.
+	}
+	head := s.head()
+	s.publish(head.height, head.record)
 }

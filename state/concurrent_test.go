@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // TestReadersDuringCommits reads the newest and past heights from several
@@ -75,7 +77,7 @@ func TestReadersDuringCommits(t *testing.T) {
 	group.Go(func() {
 		db := s.CometDB("evidence")
 		for i := range uint64(200) {
-			if err := errors.Join(db.Set(Uint64(nil, i), []byte("e")), s.SetLocal([]LocalWrite{{Key: []byte("l"), Value: Uint64(nil, i)}}, false)); err != nil {
+			if err := errors.Join(db.Set(keyspace.Uint64(nil, i), []byte("e")), s.SetLocal([]LocalWrite{{Key: []byte("l"), Value: keyspace.Uint64(nil, i)}}, false)); err != nil {
 				t.Error(err)
 				return
 			}

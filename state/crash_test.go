@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/althing-ledger/althing/state/keyspace"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -36,8 +37,8 @@ func crashRun(s *Store, blocks uint64, block func(height uint64) []write) (roots
 			return roots, err
 		}
 		local := []LocalWrite{
-			{Key: Uint64([]byte{LocalSummaries}, height), Value: []byte("summary")},
-			{Key: []byte{LocalTransactions}, Value: fmt.Appendf(nil, "newest %d", height)},
+			{Key: keyspace.Uint64([]byte{keyspace.LocalSummaries}, height), Value: []byte("summary")},
+			{Key: []byte{keyspace.LocalTransactions}, Value: fmt.Appendf(nil, "newest %d", height)},
 		}
 		root, err := stage(s, height, block(height), local)
 		if err != nil {
@@ -54,7 +55,7 @@ func crashRun(s *Store, blocks uint64, block func(height uint64) []write) (roots
 			return roots, err
 		}
 		if height%4 == 0 {
-			if err := s.SetLocal([]LocalWrite{{Key: Uint64([]byte{LocalSummaries}, height-3)}}, false); err != nil {
+			if err := s.SetLocal([]LocalWrite{{Key: keyspace.Uint64([]byte{keyspace.LocalSummaries}, height-3)}}, false); err != nil {
 				return roots, err
 			}
 		}
@@ -138,7 +139,7 @@ func TestEveryWriteFails(t *testing.T) {
 				if err := same(v, want); err != nil {
 					t.Fatalf("after %v: %v", failed, err)
 				}
-				if newest, err := v.Local([]byte{LocalTransactions}); err != nil || string(newest) != fmt.Sprintf("newest %d", blocks) {
+				if newest, err := v.Local([]byte{keyspace.LocalTransactions}); err != nil || string(newest) != fmt.Sprintf("newest %d", blocks) {
 					t.Fatalf("after %v: local data %q, %v", failed, newest, err)
 				}
 				v.Release()

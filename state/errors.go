@@ -48,6 +48,9 @@ const (
 	// ErrNoLocal is returned when local data is asked of a view of a past
 	// height; only the newest is kept.
 	ErrNoLocal = ErrorKind("local data exists only in the latest view")
+	// ErrTooManyKeys is returned by [View.Prove] for more than MaxProofKeys
+	// keys: ask for fewer, in several proofs.
+	ErrTooManyKeys = ErrorKind("more keys than one proof may have")
 )
 
 // PrunedError says that a height is no longer kept. errors.Is(err, ErrPruned).

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/althing-ledger/althing/state/keyspace"
 	"github.com/cockroachdb/pebble/v2"
 )
 
@@ -104,7 +105,7 @@ const (
 
 const recordVersion = 1
 
-func heightKey(height uint64) []byte { return Uint64([]byte(metaHeight), height) }
+func heightKey(height uint64) []byte { return keyspace.Uint64([]byte(metaHeight), height) }
 
 // encodeUint is version, then eight bytes.
 func encodeUint(n uint64) []byte {

@@ -14,16 +14,6 @@ type Reader interface {
 	Get(key []byte) ([]byte, error)
 }
 
-// Writer buffers writes of state. [Overlay] implements it.
-type Writer interface {
-	// Set makes value the value of key. Both are copied. Key and value must
-	// not be empty: an empty value cannot be proven. An empty one is a
-	// programming error, which Stage reports.
-	Set(key, value []byte)
-	// Delete removes key. Deleting what is absent is allowed.
-	Delete(key []byte)
-}
-
 // Overlay is a write buffer over a reader. Overlays nest: one for the block,
 // over it one for each transaction, which is merged into its parent by Commit
 // or emptied by Discard. After either it is empty and can be used again.

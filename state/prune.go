@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -47,19 +48,28 @@ func (s *Store) prune() error {
 	return nil
 }
 
-// mayPrune reports whether the policy lets go of a height.
+// KeepAtLeast puts a floor under the policy of the configuration: the newest heights, and all that are not older than d in
+// block time, are kept whatever it says.
+func (s *Store) KeepAtLeast(heights uint64, d time.Duration) {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	s.floor = Config{KeepHeights: heights, KeepFor: d}
+}
+
+// mayPrune reports whether the policy and its floor let go of a height.
 func (s *Store) mayPrune(height uint64, head head) (bool, error) {
 	if !s.cfg.prunes() || height+1 >= head.height {
 		return false, nil
 	}
-	if s.cfg.KeepHeights > 0 && height+s.cfg.KeepHeights > head.height {
+	if max(s.cfg.KeepHeights, s.floor.KeepHeights)+height > head.height {
 		return false, nil // before anything is read: so it is in most commits
 	}
 	rec, err := readRecord(s.db, height)
 	if err != nil {
 		return false, err
 	}
-	return s.cfg.prunable(height, rec.time, head.height, head.time), nil
+	return s.cfg.prunable(height, rec.time, head.height, head.time) &&
+		(!s.floor.prunes() || s.floor.prunable(height, rec.time, head.height, head.time)), nil
 }
 
 // pruneHeight adds the removal of the oldest version to batch: of every node

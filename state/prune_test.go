@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/althing-ledger/althing/state/keyspace"
 	"pgregory.net/rapid"
 )
 
@@ -100,6 +101,37 @@ func TestPruningCatchesUpGradually(t *testing.T) {
 	}
 }
 
+func TestNothingAboveTheFloorIsPruned(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t.TempDir())
+	cfg.KeepHeights, cfg.PrunePerCommit = 2, 10
+	s := mustOpen(t, cfg)
+	defer mustClose(t, s)
+	r := rand.New(rand.NewPCG(3, 4))
+	s.KeepAtLeast(7, 0)
+	for range 20 {
+		commit(t, s, randomBlock(r, 5))
+	}
+	if s.Oldest() != s.Height()-6 {
+		t.Errorf("oldest %d at height %d, the floor is 7 heights", s.Oldest(), s.Height())
+	}
+	s.KeepAtLeast(0, 1000*time.Hour)
+	oldest := s.Oldest()
+	for range 5 {
+		commit(t, s, randomBlock(r, 5))
+	}
+	if s.Oldest() != oldest {
+		t.Errorf("oldest went from %d to %d, the floor is a thousand hours", oldest, s.Oldest())
+	}
+	s.KeepAtLeast(0, 0)
+	for range 2 { // one may prune ten
+		commit(t, s, nil)
+	}
+	if s.Oldest() != s.Height()-1 {
+		t.Errorf("oldest %d at height %d without a floor", s.Oldest(), s.Height())
+	}
+}
+
 func TestPrunable(t *testing.T) {
 	t.Parallel()
 	now := testGenesis.Add(time.Hour)
@@ -139,7 +171,7 @@ func TestDiskShrinks(t *testing.T) {
 	value := func() []byte {
 		b := make([]byte, 8<<10) // incompressible
 		for i := 0; i < len(b); i += 8 {
-			copy(b[i:], Uint64(nil, r.Uint64()))
+			copy(b[i:], keyspace.Uint64(nil, r.Uint64()))
 		}
 		return b
 	}

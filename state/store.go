@@ -27,6 +27,7 @@ type Store struct {
 	tree   *iavl.MutableTree
 	treeDB *treeDB
 	staged *staged
+	floor  Config // KeepHeights and KeepFor that the configuration must not go below
 
 	// mu guards the fields below it. It is held for a few instructions only,
 	// never during I/O.

@@ -120,7 +120,7 @@ func TestComposeMakesTheWholeDirectory(t *testing.T) {
 			t.Errorf("%s is found at %s, which the compose file does not publish", node.Name, node.GRPC)
 		}
 		genesis, err := app.ParseGenesis(h.Genesis)
-		if err != nil || genesis.Doc.Nodes[0].Addresses[0] != "acme-1:26656" {
+		if err != nil || genesis.Doc.Nodes[0].Node.Addresses[0] != "acme-1:26656" {
 			t.Errorf("%s: genesis with %v, %v", node.Name, genesis.Doc.GetNodes(), err)
 		}
 	}

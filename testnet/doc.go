@@ -8,7 +8,8 @@
 //	DIR/testnet.lock           held while a command starts or stops nodes
 //	DIR/docker-compose.yaml    only where the nodes run in containers, with image/ beside it
 //
-// [New] makes such a directory and [Open] finds one again; [Network.Up] starts what is in it. Nothing runs in this process:
+// [New] makes such a directory and [Open] finds one again; [Network.Up] starts what is in it; [Network.AddNode] makes one more
+// home, which the ledger learns of by a vote. Nothing runs in this process:
 // nodes are processes of their own that survive it, and whoever opens the directory later can stop them.
 //
 // Invariants:
@@ -17,6 +18,8 @@
 //   - Ports and keys are chosen once; a network that is started again is the same network.
 //   - A process is signalled only while it holds the lock of its home, so never one that came to its number later.
 //   - When starting fails, what was started is stopped again, and the error shows what the failing node said.
+//   - Who must be connected, and how much voting power it takes, is what the ledger says, as far as a running node tells;
+//     otherwise what the genesis document says.
 //   - Every wait is bounded, by the [Network]'s timeouts and by the context.
 //
 // The command line calls it, and so do end-to-end tests. A Network may be used from several goroutines. DESIGN.md

@@ -20,6 +20,19 @@ func (n *Network) metrics() map[string]string {
 		}
 		return publishedMetrics(composed)
 	}
+	return n.configured(func(c home.Config) string { return c.Metrics.Listen })
+}
+
+// http returns where each node serves HTTP, by the node's name, as metrics does. Containers do not.
+func (n *Network) http() map[string]string {
+	if n.containers {
+		return nil
+	}
+	return n.configured(func(c home.Config) string { return c.HTTP.Listen })
+}
+
+// configured returns what the configuration of each node says, by the node's name, of those that can be read.
+func (n *Network) configured(what func(home.Config) string) map[string]string {
 	found := map[string]string{}
 	for _, node := range n.File.Nodes {
 		content, err := os.ReadFile(home.Dir(node.Home).Config())
@@ -27,7 +40,7 @@ func (n *Network) metrics() map[string]string {
 			continue
 		}
 		if config, err := home.ParseConfig(content); err == nil {
-			found[node.Name] = config.Metrics.Listen
+			found[node.Name] = what(config)
 		}
 	}
 	return found

@@ -32,6 +32,9 @@ type Network struct {
 	File *client.Network
 	// Binary is the program that nodes run, as `BINARY network start --home HOME`. Default: this one.
 	Binary string
+	// Reader says as whom to read where the charter keeps reads to members. Nil reads without a token: then little is known
+	// of a network that is closed so.
+	Reader *client.TokenSource
 	// ReadyTimeout is how long starting may take. Default 60 s: a laptop under load, sixteen nodes.
 	ReadyTimeout time.Duration
 	// StopTimeout is how long a node may take to stop before it is killed. Default 15 s.
@@ -50,7 +53,7 @@ func New(dir string, o Options) (network *Network, err error) {
 	if err := checkDirectory(dir); err != nil {
 		return nil, err
 	}
-	free, err := reserve(3 * o.Validators)
+	free, err := reserve(portsPerNode * o.Validators)
 	if err != nil {
 		return nil, fmt.Errorf("new network: %w", err)
 	}

@@ -41,6 +41,8 @@ type Options struct {
 	Validators int
 	// Name is the network's name, the chain id without its digits. Default "local".
 	Name string
+	// Charter is what the network begins with; what is zero in it has the default of the state machine.
+	Charter *governancev1.Charter
 }
 
 func (o Options) withDefaults() Options {
@@ -49,6 +51,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Name == "" {
 		o.Name = defaultName
+	}
+	if o.Charter == nil {
+		o.Charter = &governancev1.Charter{}
 	}
 	return o
 }
@@ -89,8 +94,8 @@ type plannedNode struct {
 	config    home.Config
 	node      keys.PrivateKey
 	validator keys.PrivateKey
-	reached   string // where other nodes find it
-	serves    string // where clients of this machine find it
+	listed    *membershipv1.AddNode // as the genesis lists it
+	serves    string                // where clients of this machine find it
 }
 
 type plannedAccount struct {
@@ -99,9 +104,18 @@ type plannedAccount struct {
 	key       keys.PrivateKey
 }
 
+// firstAccounts are the accounts that every organisation begins with.
+func firstAccounts(org string) []plannedAccount {
+	return []plannedAccount{
+		{org: org, name: "admin", roles: []string{"admin", "issuer", "payer", "writer"}},
+		{org: org, name: "treasury", roles: []string{"payer"}},
+	}
+}
+
 // placement says where a node listens and is found.
 type placement struct {
 	p2p, grpc, metrics  string // where it listens
+	http                string // likewise; empty: not over HTTP
 	reached             string // where other nodes find it
 	serves              string // where clients find it
 	publishedOnLoopback bool
@@ -109,7 +123,7 @@ type placement struct {
 
 // onLoopback places a node that is a process.
 func onLoopback(free *ports) placement {
-	p := placement{p2p: at(free.next()), grpc: at(free.next()), metrics: at(free.next())}
+	p := placement{p2p: at(free.next()), grpc: at(free.next()), metrics: at(free.next()), http: at(free.next())}
 	p.reached, p.serves = p.p2p, p.grpc
 	return p
 }
@@ -125,6 +139,7 @@ func makePlan(o Options, began time.Time, place func(name string) placement) (*p
 		config.GRPC.Listen = spot.grpc
 		config.GRPC.PublishedOnLoopback = spot.publishedOnLoopback
 		config.Metrics.Listen = spot.metrics
+		config.HTTP.Listen = spot.http
 		node, err := keys.Generate(keys.SchemeEd25519, nil)
 		if err != nil {
 			return nil, err
@@ -133,13 +148,14 @@ func makePlan(o Options, began time.Time, place func(name string) placement) (*p
 		if err != nil {
 			return nil, err
 		}
+		listed, err := home.Listing(config, node, validator, power, []string{spot.reached})
+		if err != nil {
+			return nil, err
+		}
 		p.nodes = append(p.nodes, plannedNode{
-			config: config, node: node, validator: validator, reached: spot.reached, serves: spot.serves,
+			config: config, node: node, validator: validator, listed: listed, serves: spot.serves,
 		})
-		for _, account := range []plannedAccount{
-			{org: org, name: "admin", roles: []string{"admin", "issuer", "payer", "writer"}},
-			{org: org, name: "treasury", roles: []string{"payer"}},
-		} {
+		for _, account := range firstAccounts(org) {
 			if account.key, err = keys.Generate(keys.SchemeSchnorr, nil); err != nil {
 				return nil, err
 			}
@@ -161,32 +177,19 @@ func (p *plan) doc(o Options, began time.Time) *genesisv1.Genesis {
 		Name:         o.Name,
 		Time:         timestamppb.New(began),
 		FeatureLevel: app.FeatureLevel,
-		Charter:      &governancev1.Charter{},
+		Charter:      o.Charter,
 		Orgs:         orgs(o.Validators),
 	}
 	for _, a := range p.accounts {
 		doc.Accounts = append(doc.Accounts, &accountsv1.Account{
-			Name: a.org + "/" + a.name,
-			Keys: []*accountsv1.WeightedKey{{
-				PublicKey: &keysv1.PublicKey{
-					Scheme: keysv1.SignatureScheme(a.key.Public().Scheme()),
-					Key:    a.key.Public().Bytes(),
-				},
-				Weight: 1,
-			}},
+			Name:      a.org + "/" + a.name,
+			Keys:      []*accountsv1.WeightedKey{weighted(a.key)},
 			Threshold: 1,
 			Roles:     slices.Clone(a.roles),
 		})
 	}
 	for _, n := range p.nodes {
-		doc.Nodes = append(doc.Nodes, &membershipv1.Node{
-			Name:         n.config.Name,
-			Org:          n.config.Org,
-			NodeKey:      n.node.Public().Bytes(),
-			ValidatorKey: n.validator.Public().Bytes(),
-			Power:        power,
-			Addresses:    []string{n.reached},
-		})
+		doc.Nodes = append(doc.Nodes, n.listed)
 	}
 	return doc
 }
@@ -207,4 +210,12 @@ func (p *plan) network() *client.Network {
 		})
 	}
 	return n
+}
+
+// weighted returns a key of an account, of weight 1.
+func weighted(key keys.PrivateKey) *accountsv1.WeightedKey {
+	public := key.Public()
+	return &accountsv1.WeightedKey{
+		PublicKey: &keysv1.PublicKey{Scheme: keysv1.SignatureScheme(public.Scheme()), Key: public.Bytes()}, Weight: 1,
+	}
 }

@@ -41,7 +41,7 @@ func TestNewMakesWhatNodesAndClientsNeed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		listed := genesis.Doc.Nodes[i]
+		listed := genesis.Doc.Nodes[i].Node
 		if h.Config.Name != node.Name || h.Config.Org != node.Org || h.Config.GRPC.Listen != node.GRPC || h.Observer() {
 			t.Errorf("%s: home of %s of %s at %s", node.Name, h.Config.Name, h.Config.Org, h.Config.GRPC.Listen)
 		}
@@ -52,7 +52,7 @@ func TestNewMakesWhatNodesAndClientsNeed(t *testing.T) {
 			string(listed.ValidatorKey) != string(h.ValidatorKey.Public().Bytes()) || listed.Addresses[0] != h.Config.P2P.Listen {
 			t.Errorf("the genesis lists %v for %s", listed, node.Name)
 		}
-		for _, address := range []string{h.Config.P2P.Listen, h.Config.GRPC.Listen, h.Config.Metrics.Listen} {
+		for _, address := range []string{h.Config.P2P.Listen, h.Config.GRPC.Listen, h.Config.HTTP.Listen, h.Config.Metrics.Listen} {
 			if addresses[address] {
 				t.Errorf("%s is used twice", address)
 			}
@@ -181,5 +181,80 @@ func TestUsedPortIsSaid(t *testing.T) {
 	defer func() { _ = listener.Close() }()
 	if err := n.Up(t.Context()); !errors.Is(err, ErrPortInUse) || !strings.Contains(err.Error(), n.File.Nodes[0].GRPC) {
 		t.Errorf("%v, want ErrPortInUse with the address", err)
+	}
+}
+
+func TestAddNode(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "net")
+	n, err := New(dir, Options{Validators: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		o      AddOptions
+		name   string
+		newOrg bool
+	}{
+		{AddOptions{Org: "hooli"}, "hooli-1", true},
+		{AddOptions{Org: "hooli", Observer: true}, "hooli-2", false},
+		{AddOptions{Org: "acme"}, "acme-2", false},
+	} {
+		added, err := n.AddNode(c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if added.Name != c.name || added.NewOrg != c.newOrg || (added.Kind == "observer") != c.o.Observer {
+			t.Errorf("%+v: added %+v", c.o, added)
+		}
+		h, err := home.Load(added.Home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Config.Name != c.name || h.Config.GRPC.Listen != added.GRPC || h.Observer() != c.o.Observer {
+			t.Errorf("home of %s at %s, observer %v", h.Config.Name, h.Config.GRPC.Listen, h.Observer())
+		}
+		m, err := home.ReadMember(added.MemberFile)
+		if err != nil || len(m.Nodes) != 1 || len(m.Accounts) != 2 || string(m.Nodes[0].Node.NodeKey) != string(h.NodeKey.Public().Bytes()) {
+			t.Errorf("member file: %+v, %v", m, err)
+		}
+		if members, err := home.ReadMembers(h.Dir); err != nil || members.Nodes[0].Name != "acme-1" {
+			t.Errorf("members: %+v, %v", members, err)
+		}
+		if keys, err := n.File.Keys(c.o.Org + "/admin"); err != nil || len(keys) != 1 {
+			t.Errorf("%s/admin has %d keys, %v", c.o.Org, len(keys), err)
+		}
+	}
+	again, err := Open(dir)
+	if err != nil || len(again.File.Nodes) != 5 {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	if _, err := n.AddNode(AddOptions{Org: "Hooli"}); !errors.Is(err, ErrOptions) {
+		t.Errorf("a bad name: %v, want ErrOptions", err)
+	}
+	// The network began with two, however many there are now.
+	if _, _, err := openOrNew(dir, Options{Validators: 2}); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := openOrNew(dir, Options{Validators: 5}); !errors.Is(err, ErrOptions) {
+		t.Errorf("five validators: %v, want ErrOptions", err)
+	}
+	// Nothing runs, so the genesis says whose power counts.
+	if running, total, err := n.Power(t.Context()); err != nil || running != 0 || total != 20 {
+		t.Errorf("power %d of %d, %v", running, total, err)
+	}
+}
+
+func TestSuffices(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		running, total uint64
+		want           bool
+	}{
+		{0, 0, false}, {1, 1, true}, {2, 3, false}, {3, 3, true}, {3, 4, true}, {20, 30, false}, {21, 30, true}, {30, 40, true},
+	} {
+		if got := Suffices(c.running, c.total); got != c.want {
+			t.Errorf("%d of %d: %v", c.running, c.total, got)
+		}
 	}
 }

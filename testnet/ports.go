@@ -13,6 +13,9 @@ import (
 const (
 	firstPort = 20_000
 	lastPort  = 31_999
+
+	// portsPerNode is how many a process takes: for nodes, clients, metrics and HTTP.
+	portsPerNode = 4
 )
 
 // loopback is the only host on which anything here listens or is published.

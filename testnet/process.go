@@ -53,6 +53,16 @@ func (n *Network) spawn(node client.Node) (*process, error) {
 	return p, nil
 }
 
+// running says whether the process has not ended yet.
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // openLog opens a log for appending and puts it aside first if it has become large.
 func openLog(path string) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > maxLogBytes {

@@ -17,13 +17,20 @@ const (
 	failureLines = 15
 	// readyPause is how often nodes are asked whether they are ready.
 	readyPause = 50 * time.Millisecond
+
+	// exitGrace is how long a node that has ended may turn out to be one that the ledger does not list any more.
+	exitGrace = 3 * time.Second
 )
 
-// condition says what a node lacks to be ready, empty when it is.
-type condition func(status *ledgerv1.GetStatusResponse, running []string, total int) string
+// condition says what a node lacks to be ready, empty when it is. running are the nodes whose processes run.
+type condition func(status *ledgerv1.GetStatusResponse, running []string, r registry) string
 
-// allConnected is the condition for the start of a network.
-func allConnected(status *ledgerv1.GetStatusResponse, _ []string, _ int) string {
+// allConnected is the condition for the start of a network. A node that the ledger does not list is connected to nobody.
+func allConnected(status *ledgerv1.GetStatusResponse, _ []string, r registry) string {
+	if !r.admitted(status.Node) {
+		return ""
+	}
+	// A node whose reads are closed says neither of the two.
 	if len(status.Peers) < int(status.Members) {
 		return fmt.Sprintf("is %s and connected to %d of %d nodes", status.Phase, len(status.Peers), status.Members)
 	}
@@ -31,21 +38,21 @@ func allConnected(status *ledgerv1.GetStatusResponse, _ []string, _ int) string 
 }
 
 // othersConnected is the condition for the start of one node: others may be down on purpose.
-func othersConnected(status *ledgerv1.GetStatusResponse, running []string, total int) string {
+func othersConnected(status *ledgerv1.GetStatusResponse, running []string, r registry) string {
+	if !r.admitted(status.Node) {
+		return "" // it waits until the ledger lists it
+	}
 	for _, name := range running {
 		connected := slices.ContainsFunc(status.Peers, func(p *ledgerv1.Peer) bool { return p.Name == name })
-		if name != status.Node && !connected {
+		if status.Members > 0 && name != status.Node && r.admitted(name) && !connected {
 			return fmt.Sprintf("is %s and not connected to %s", status.Phase, name)
 		}
 	}
-	if !Suffices(len(running), total) {
+	if some, total := r.sum(running); !Suffices(some, total) {
 		return "" // nobody can be ready while a third is missing
 	}
 	return readyItself(status)
 }
-
-// Suffices says whether a network of total validators goes on with so many of them: more than two thirds.
-func Suffices(running, total int) bool { return 3*running > 2*total }
 
 func readyItself(status *ledgerv1.GetStatusResponse) string {
 	if !status.Ready {
@@ -59,7 +66,7 @@ func readyItself(status *ledgerv1.GetStatusResponse) string {
 func (n *Network) awaitReady(ctx context.Context, nodes []client.Node, started []*process, holds condition) (err error) {
 	asked := *n.File
 	asked.Nodes = nodes
-	c, err := client.Dial(&asked, client.Config{AttemptTimeout: time.Second})
+	c, err := client.Dial(&asked, client.Config{AttemptTimeout: time.Second, Token: n.Reader})
 	if err != nil {
 		return err
 	}
@@ -68,15 +75,21 @@ func (n *Network) awaitReady(ctx context.Context, nodes []client.Node, started [
 	defer timeout.Stop()
 	ticker := time.NewTicker(readyPause)
 	defer ticker.Stop()
+	began, registered := time.Now(), &registryCache{network: n}
 	for {
+		r, err := registered.get(ctx)
+		if err != nil {
+			return err
+		}
 		for _, p := range started {
-			select {
-			case <-p.ended:
+			if p.running() || (r.asked && !r.admitted(p.node.Name)) {
+				continue
+			}
+			if r.asked || time.Since(began) > exitGrace || len(started) == 1 {
 				return failed(p.node, "ended: "+p.how)
-			default:
 			}
 		}
-		lacking, reason, err := n.firstLacking(ctx, c, holds)
+		lacking, reason, err := n.firstLacking(ctx, c, holds, r)
 		if err != nil {
 			return err
 		}
@@ -94,7 +107,7 @@ func (n *Network) awaitReady(ctx context.Context, nodes []client.Node, started [
 }
 
 // firstLacking returns the first node for which the condition does not hold, and why.
-func (n *Network) firstLacking(ctx context.Context, c *client.Client, holds condition) (client.Node, string, error) {
+func (n *Network) firstLacking(ctx context.Context, c *client.Client, holds condition, r registry) (client.Node, string, error) {
 	running, err := n.runningNames()
 	if err != nil {
 		return client.Node{}, "", err
@@ -104,9 +117,12 @@ func (n *Network) firstLacking(ctx context.Context, c *client.Client, holds cond
 			return client.Node{}, "", answer.Err
 		}
 		if answer.Err != nil {
+			if r.asked && !r.admitted(answer.Node.Name) && !slices.Contains(running, answer.Node.Name) {
+				continue // the ledger does not list it any more, and it has ended
+			}
 			return answer.Node, "does not answer", nil
 		}
-		if reason := holds(answer.Status, running, len(n.File.Nodes)); reason != "" {
+		if reason := holds(answer.Status, running, r); reason != "" {
 			return answer.Node, reason, nil
 		}
 	}

@@ -57,16 +57,23 @@ func openOrNew(dir string, o Options) (n *Network, made bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if o.Validators != 0 && o.Validators != len(n.File.Nodes) {
+	if o.Validators == 0 {
+		return n, false, nil
+	}
+	genesis, err := n.genesis()
+	if err != nil {
+		return nil, false, err
+	}
+	if began := len(genesis.Doc.Nodes); o.Validators != began {
 		return nil, false, fmt.Errorf(
-			"%w: the network at %s has %d validators, not %d: choose another directory, or leave the number out",
-			ErrOptions, dir, len(n.File.Nodes), o.Validators)
+			"%w: the network at %s began with %d validators, not %d: choose another directory, or leave the number out",
+			ErrOptions, dir, began, o.Validators)
 	}
 	return n, false, nil
 }
 
 // Up starts the nodes that do not run and returns when every node is ready: serving, caught up and connected to every
-// other. When that fails, those that it started are stopped again; the error is also [ErrLeftRunning] if they cannot be.
+// other. Nodes that the ledger does not list need only serve, or may end. When that fails, those that it started are stopped again; the error is also [ErrLeftRunning] if they cannot be.
 // The error is [ErrRunning] if all nodes run already, [ErrBusy], [ErrContainers], [ErrPortInUse], a [*StartError], or the
 // context's.
 func (n *Network) Up(ctx context.Context) (err error) {
@@ -122,7 +129,7 @@ func checkPorts(node client.Node) error {
 	if err != nil {
 		return err
 	}
-	for _, address := range []string{h.Config.P2P.Listen, h.Config.GRPC.Listen, h.Config.Metrics.Listen} {
+	for _, address := range []string{h.Config.P2P.Listen, h.Config.GRPC.Listen, h.Config.HTTP.Listen, h.Config.Metrics.Listen} {
 		if address == "" {
 			continue
 		}
@@ -197,7 +204,7 @@ func (n *Network) Down(ctx context.Context) (stopped int, err error) {
 }
 
 // Start starts one node and returns when it is ready and connected to the others that run; if together they are too few
-// to go on, see [Suffices], when it serves. The errors are those of [Network.Up] and [ErrUnknownNode].
+// to go on, see [Suffices], or the ledger does not list it, when it serves. The errors are those of [Network.Up] and [ErrUnknownNode].
 func (n *Network) Start(ctx context.Context, name string) error {
 	return n.one("start", name, func(node client.Node) error { return n.start(ctx, node) })
 }

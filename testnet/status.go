@@ -21,6 +21,7 @@ type NodeStatus struct {
 	Org     string `json:"org"`
 	GRPC    string `json:"grpc"`
 	Metrics string `json:"metrics"` // host:port of the page for Prometheus; empty when there is none, or it is not known
+	HTTP    string `json:"http"`    // host:port of the API over HTTP; likewise
 	Home    string `json:"home"`
 	PID     int    `json:"pid"` // 0 for a node that does not run, or runs in a container
 	Running bool   `json:"running"`
@@ -31,13 +32,14 @@ type NodeStatus struct {
 	Peers   int    `json:"peers"`    // live connections
 	Members int    `json:"members"`  // how many there should be
 	Pending uint64 `json:"pending_transactions"`
-	Error   string `json:"error,omitempty"` // why it does not answer
+	Waiting string `json:"waiting,omitempty"` // what it waits for before it can follow the network
+	Error   string `json:"error,omitempty"`   // why it does not answer
 }
 
 // Status asks every node how it is, in the order of the network file. Nodes that do not answer are part of the answer; an
 // error means that the question could not be put.
 func (n *Network) Status(ctx context.Context) (all []NodeStatus, err error) {
-	c, err := client.Dial(n.File, client.Config{AttemptTimeout: statusTimeout})
+	c, err := client.Dial(n.File, client.Config{AttemptTimeout: statusTimeout, Token: n.Reader})
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
@@ -47,10 +49,10 @@ func (n *Network) Status(ctx context.Context) (all []NodeStatus, err error) {
 
 func (n *Network) status(ctx context.Context, c *client.Client) ([]NodeStatus, error) {
 	var all []NodeStatus
-	metrics := n.metrics()
+	metrics, web := n.metrics(), n.http()
 	for _, answer := range c.Statuses(ctx) {
 		node := answer.Node
-		s := NodeStatus{Name: node.Name, Org: node.Org, GRPC: node.GRPC, Metrics: metrics[node.Name], Home: node.Home}
+		s := NodeStatus{Name: node.Name, Org: node.Org, GRPC: node.GRPC, Metrics: metrics[node.Name], HTTP: web[node.Name], Home: node.Home}
 		if n.containers {
 			s.Running = answer.Err == nil
 		} else {
@@ -77,7 +79,7 @@ func (s *NodeStatus) fill(said *ledgerv1.GetStatusResponse) {
 	s.Ready, s.Phase, s.Height = said.Ready, said.Phase, said.Height
 	s.AppHash = hex.EncodeToString(said.AppHash)
 	s.Peers, s.Members = len(said.Peers), int(said.Members)
-	s.Pending = said.PendingTransactions
+	s.Pending, s.Waiting = said.PendingTransactions, said.Waiting
 }
 
 // Snapshot is the network at one moment.
@@ -97,7 +99,7 @@ const maxBlocksPerLook = 500
 // Watch calls show at once and then every interval, until the context ends, whose end is not an error, or nothing of the
 // network runs any more, which is [ErrNotRunning].
 func (n *Network) Watch(ctx context.Context, interval time.Duration, show func(Snapshot)) (err error) {
-	c, err := client.Dial(n.File, client.Config{AttemptTimeout: statusTimeout})
+	c, err := client.Dial(n.File, client.Config{AttemptTimeout: statusTimeout, Token: n.Reader})
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // TestTranscripts runs testdata/*.txt; `go test -run Transcripts -rewrite` writes them anew, to be reviewed as a diff.
@@ -52,22 +52,45 @@ func talk(t *testing.T, w *exectest.World, d *datadriven.TestData) string {
 	case "rotate-key":
 		op := &accountsv1.RotateKey{Name: name, OldKey: w.Key(t, exectest.Arg(d, "old")), NewKey: w.Key(t, exectest.Arg(d, "new"))}
 		return do(accounts.CheckRotateKey(op), func(env *exec.Env, s accounts.Store) error { return accounts.RotateKey(env, s, op) })
-	case "suspend":
-		org, err := accounts.Read(w.State).Org(exectest.Arg(d, "org"))
-		if err != nil || org == nil {
-			t.Fatal(org, err)
+	case "set-token-keys":
+		op := &accountsv1.SetTokenKeys{Name: name, TokenKeys: keyList(t, w, d, "keys")}
+		return do(accounts.CheckSetTokenKeys(op), func(env *exec.Env, s accounts.Store) error { return accounts.SetTokenKeys(env, s, op) })
+	case "admit":
+		op := &accountsv1.AdmitOrg{Name: name, Allotment: allotment(t, d)}
+		for line := range strings.Lines(d.Input) {
+			fields := strings.Fields(line)
+			op.Accounts = append(op.Accounts, &accountsv1.Create{
+				Name: fields[0], Keys: []*accountsv1.WeightedKey{{PublicKey: w.Key(t, fields[0]), Weight: 1}},
+				Threshold: max(1, threshold), Roles: fields[1:],
+			})
 		}
-		org.Status = accountsv1.OrgStatus_ORG_STATUS_SUSPENDED
-		if err := exec.Put(w.State, state.Key(state.PrefixOrgs, org.Name), org); err != nil {
+		return do(accounts.CheckAdmitOrg(op), func(env *exec.Env, s accounts.Store) error {
+			return accounts.AdmitOrg(env, s, &accountsv1.Allotment{Power: 10, Nodes: 4}, op)
+		})
+	case "suspend":
+		op := &accountsv1.SuspendOrg{Name: name, Reason: exectest.Arg(d, "reason")}
+		return do(accounts.CheckSuspendOrg(op), func(env *exec.Env, s accounts.Store) error { return accounts.SuspendOrg(env, s, op) })
+	case "resume":
+		op := &accountsv1.ResumeOrg{Name: name, Reason: exectest.Arg(d, "reason")}
+		return do(accounts.CheckResumeOrg(op), func(env *exec.Env, s accounts.Store) error { return accounts.ResumeOrg(env, s, op) })
+	case "remove":
+		op := &accountsv1.RemoveOrg{Name: name, Reason: exectest.Arg(d, "reason")}
+		return do(accounts.CheckRemoveOrg(op), func(env *exec.Env, s accounts.Store) error { return accounts.RemoveOrg(env, s, op) })
+	case "set-allotment":
+		op := &accountsv1.SetAllotment{Name: name, Allotment: allotment(t, d)}
+		return do(accounts.CheckSetAllotment(op), func(env *exec.Env, s accounts.Store) error { return accounts.SetAllotment(env, s, op) })
+	case "examine":
+		found, err := accounts.Examine(w.State)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return "no operation does this yet: the leaf is written by hand"
+		return strings.Join(append(found, w.Leaves(t, keyspace.PrefixOrgCount, w.Messages(new(accountsv1.OrgCount)))), "\n")
 	case "sign":
 		return sign(t, w, d)
 	case "accounts":
-		return w.Leaves(t, state.PrefixAccounts, w.Messages(new(accountsv1.Account)))
+		return w.Leaves(t, keyspace.PrefixAccounts, w.Messages(new(accountsv1.Account)))
 	case "orgs":
-		return w.Leaves(t, state.PrefixOrgs, w.Messages(new(accountsv1.Org)))
+		return w.Leaves(t, keyspace.PrefixOrgs, w.Messages(new(accountsv1.Org)))
 	}
 	t.Fatalf("unknown command %q", d.Cmd)
 	return ""
@@ -94,6 +117,24 @@ func sign(t *testing.T, w *exectest.World, d *datadriven.TestData) string {
 		return fmt.Sprintf("refused %s: %v", tx.Reason(code), err)
 	}
 	return "authorised"
+}
+
+// allotment reads `power` and `nodes`, nil if neither is given.
+func allotment(t *testing.T, d *datadriven.TestData) *accountsv1.Allotment {
+	t.Helper()
+	if !d.HasArg("power") && !d.HasArg("nodes") {
+		return nil
+	}
+	return &accountsv1.Allotment{Power: exectest.Number(t, d, "power"), Nodes: uint32(exectest.Number(t, d, "nodes"))}
+}
+
+func keyList(t *testing.T, w *exectest.World, d *datadriven.TestData, arg string) []*keysv1.PublicKey {
+	t.Helper()
+	var list []*keysv1.PublicKey
+	for _, key := range weighted(t, w, d, arg) {
+		list = append(list, key.PublicKey)
+	}
+	return list
 }
 
 // weighted reads `NAME` or `NAME*WEIGHT`; the key `bad` is none.

@@ -1,8 +1,6 @@
 package accounts
 
 import (
-	"strings"
-
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
@@ -26,7 +24,7 @@ func Authorize(r Reader, t *tx.Tx) error {
 				"there is no account %s: check the name, or have an admin of its org create it",
 				name)
 		}
-		if org, _, _ := strings.Cut(name, "/"); org != checked {
+		if org := orgOf(name); org != checked {
 			if err := r.requireActive(org); err != nil {
 				return err
 			}

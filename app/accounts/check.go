@@ -16,9 +16,10 @@ import (
 
 // Limits of an account.
 const (
-	MaxKeys   = 16
-	MaxWeight = 1000
-	MaxRoles  = 16
+	MaxKeys      = 16
+	MaxWeight    = 1000
+	MaxRoles     = 16
+	MaxTokenKeys = 4
 )
 
 // Roles that the ledger itself gives a meaning. Any other name of a role is the org's own, for its assets and collections.
@@ -81,6 +82,36 @@ func CheckRotateKey(op *accountsv1.RotateKey) error {
 	}
 	if compareKeys(op.OldKey, op.NewKey) == 0 {
 		return badField("old_key and new_key are the same key: name the one to strike and the one to put in its place")
+	}
+	return nil
+}
+
+// CheckSetTokenKeys checks what needs no state: BAD_NAME, BAD_FIELD or TOO_LARGE.
+func CheckSetTokenKeys(op *accountsv1.SetTokenKeys) error {
+	if err := checkName(op.Name); err != nil {
+		return err
+	}
+	return checkTokenKeys(op.TokenKeys)
+}
+
+// checkTokenKeys checks the keys that sign read tokens, in any order.
+func checkTokenKeys(list []*keysv1.PublicKey) error {
+	if len(list) > MaxTokenKeys {
+		return tx.Reject(ledgerv1.Code_CODE_TOO_LARGE, "the account has %d token keys, at most %d are allowed",
+			len(list), MaxTokenKeys)
+	}
+	for i, key := range list {
+		if err := checkKey(key); err != nil {
+			return err
+		}
+		switch key.Scheme {
+		case keysv1.SignatureScheme_SIGNATURE_SCHEME_ECDSA, keysv1.SignatureScheme_SIGNATURE_SCHEME_ED25519:
+		default:
+			return badField("the token key %s cannot sign tokens: use an ECDSA or an Ed25519 key", publicText(key))
+		}
+		if slices.ContainsFunc(list[:i], func(k *keysv1.PublicKey) bool { return compareKeys(k, key) == 0 }) {
+			return badField("the token key %s is listed twice", publicText(key))
+		}
 	}
 	return nil
 }
@@ -166,6 +197,12 @@ func compareKeys(a, b *keysv1.PublicKey) int {
 func sortedKeys(list []*accountsv1.WeightedKey) []*accountsv1.WeightedKey {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b *accountsv1.WeightedKey) int { return compareKeys(a.PublicKey, b.PublicKey) })
+	return list
+}
+
+func sortedTokenKeys(list []*keysv1.PublicKey) []*keysv1.PublicKey {
+	list = slices.Clone(list)
+	slices.SortFunc(list, compareKeys)
 	return list
 }
 

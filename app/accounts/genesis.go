@@ -9,19 +9,25 @@ import (
 	"github.com/althing-ledger/althing/proto/names"
 )
 
-// Genesis writes the organisations and accounts that a network starts with. It leaves its arguments as they are. The error
+// Genesis writes the organisations and accounts that a network starts with; allotments says by the org's name what it may
+// decide for itself, nothing where it says nothing. It leaves its arguments as they are. The error
 // joins all problems, each naming the entry; nothing is written then.
-func Genesis(kv exec.KV, orgs []string, accounts []*accountsv1.Account) error {
+func Genesis(kv exec.KV, orgs []string, allotments map[string]*accountsv1.Allotment, accounts []*accountsv1.Account) error {
 	var problems []error
 	admins := make(map[string]uint32, len(orgs)) // of each org
 	if len(orgs) == 0 {
 		problems = append(problems, errors.New("orgs: the network has no org: list at least one"))
+	}
+	if len(orgs) > MaxOrgs {
+		return fmt.Errorf("orgs: there are %d, at most %d are allowed", len(orgs), MaxOrgs)
 	}
 	for i, org := range orgs {
 		if err := names.Org(org); err != nil {
 			problems = append(problems, fmt.Errorf("orgs[%d]: %w", i, err))
 		} else if _, twice := admins[org]; twice {
 			problems = append(problems, fmt.Errorf("orgs[%d]: %s is listed twice", i, org))
+		} else if err := checkAllotment(allotments[org]); err != nil {
+			problems = append(problems, fmt.Errorf("orgs[%d] (%s): %v", i, org, err))
 		}
 		admins[org] = 0
 	}
@@ -52,13 +58,22 @@ func Genesis(kv exec.KV, orgs []string, accounts []*accountsv1.Account) error {
 
 	s := Open(kv)
 	for _, name := range orgs {
-		org := &accountsv1.Org{Name: name, Status: accountsv1.OrgStatus_ORG_STATUS_ACTIVE, Admins: admins[name]}
+		org := &accountsv1.Org{
+			Name: name, Status: accountsv1.OrgStatus_ORG_STATUS_ACTIVE, Admins: admins[name], Allotment: allotments[name],
+		}
 		if err := s.setOrg(org); err != nil {
 			return err
 		}
 	}
+	n := uint32(len(orgs))
+	if err := s.setOrgCount(&accountsv1.OrgCount{All: n, Active: n}); err != nil {
+		return err
+	}
 	for _, a := range accounts {
-		account := &accountsv1.Account{Name: a.Name, Keys: sortedKeys(a.Keys), Threshold: a.Threshold, Roles: sortedRoles(a.Roles)}
+		account := &accountsv1.Account{
+			Name: a.Name, Keys: sortedKeys(a.Keys), Threshold: a.Threshold, Roles: sortedRoles(a.Roles),
+			TokenKeys: sortedTokenKeys(a.TokenKeys),
+		}
 		if err := s.setAccount(account); err != nil {
 			return err
 		}
@@ -85,6 +100,14 @@ func checkGenesisAccount(account *accountsv1.Account, orgs map[string]uint32) er
 	}
 	if err := requireReachable(account); err != nil {
 		return err
+	}
+	if err := checkTokenKeys(account.TokenKeys); err != nil {
+		return err
+	}
+	for _, key := range account.Keys {
+		if err := requireNoTokenKey(account, key.PublicKey); err != nil {
+			return err
+		}
 	}
 	return checkRoles(account.Roles)
 }

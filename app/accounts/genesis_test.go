@@ -10,6 +10,7 @@ import (
 	"github.com/althing-ledger/althing/app/accounts"
 	"github.com/althing-ledger/althing/app/exec/exectest"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
+	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state/statetest"
 )
@@ -25,31 +26,47 @@ func genesisAccount(t *testing.T, w *exectest.World, name string, roles ...strin
 func TestGenesisRefuses(t *testing.T) {
 	t.Parallel()
 	w := exectest.New()
+	a := w.Key(t, "ed:a")
 	for name, test := range map[string]struct {
-		orgs   []string
-		change func(*accountsv1.Account) // of acme/alice
-		want   []string
+		orgs       []string
+		change     func(*accountsv1.Account) // of acme/alice
+		want       []string
+		allotments map[string]*accountsv1.Allotment
 	}{
-		"no orgs":         {nil, func(*accountsv1.Account) {}, []string{"list at least one", "acme is not listed in orgs"}},
-		"bad org":         {[]string{"acme", "a"}, func(*accountsv1.Account) {}, []string{`orgs[1]: "a" is not`}},
-		"reserved org":    {[]string{"acme", "althing"}, func(*accountsv1.Account) {}, []string{"orgs[1]"}},
-		"org twice":       {[]string{"acme", "acme"}, func(*accountsv1.Account) {}, []string{"orgs[1]: acme is listed twice"}},
-		"org of nobody":   {[]string{"acme", "globex"}, func(*accountsv1.Account) {}, []string{"globex has no account with the role admin"}},
-		"bad name":        {[]string{"acme"}, func(a *accountsv1.Account) { a.Name = "alice" }, []string{"accounts[1] (alice)"}},
-		"other org":       {[]string{"acme"}, func(a *accountsv1.Account) { a.Name = "hooli/alice" }, []string{"its org hooli is not listed"}},
-		"twice":           {[]string{"acme"}, func(a *accountsv1.Account) { a.Name = "acme/admin" }, []string{"accounts[1] (acme/admin): listed twice"}},
-		"no key":          {[]string{"acme"}, func(a *accountsv1.Account) { a.Keys = nil }, []string{"accounts[1] (acme/alice): the account has no key"}},
-		"nil key":         {[]string{"acme"}, func(a *accountsv1.Account) { a.Keys[0] = nil }, []string{"unknown signature scheme"}},
-		"no threshold":    {[]string{"acme"}, func(a *accountsv1.Account) { a.Threshold = 0 }, []string{"threshold is 0"}},
-		"high threshold":  {[]string{"acme"}, func(a *accountsv1.Account) { a.Threshold = 2 }, []string{"its threshold would be 2"}},
-		"bad role":        {[]string{"acme"}, func(a *accountsv1.Account) { a.Roles = []string{"x"} }, []string{"is not the name of a role"}},
-		"with a height":   {[]string{"acme"}, func(a *accountsv1.Account) { a.CreatedHeight = 1 }, []string{"created_height is 1: leave it out"}},
-		"several at once": {[]string{"acme", "globex"}, func(a *accountsv1.Account) { a.Threshold = 0 }, []string{"orgs[1]", "accounts[1]"}},
+		"no orgs":        {nil, func(*accountsv1.Account) {}, []string{"list at least one", "acme is not listed in orgs"}, nil},
+		"bad org":        {[]string{"acme", "a"}, func(*accountsv1.Account) {}, []string{`orgs[1]: "a" is not`}, nil},
+		"reserved org":   {[]string{"acme", "althing"}, func(*accountsv1.Account) {}, []string{"orgs[1]"}, nil},
+		"org twice":      {[]string{"acme", "acme"}, func(*accountsv1.Account) {}, []string{"orgs[1]: acme is listed twice"}, nil},
+		"org of nobody":  {[]string{"acme", "globex"}, func(*accountsv1.Account) {}, []string{"globex has no account with the role admin"}, nil},
+		"bad name":       {[]string{"acme"}, func(a *accountsv1.Account) { a.Name = "alice" }, []string{"accounts[1] (alice)"}, nil},
+		"other org":      {[]string{"acme"}, func(a *accountsv1.Account) { a.Name = "hooli/alice" }, []string{"its org hooli is not listed"}, nil},
+		"twice":          {[]string{"acme"}, func(a *accountsv1.Account) { a.Name = "acme/admin" }, []string{"accounts[1] (acme/admin): listed twice"}, nil},
+		"no key":         {[]string{"acme"}, func(a *accountsv1.Account) { a.Keys = nil }, []string{"accounts[1] (acme/alice): the account has no key"}, nil},
+		"nil key":        {[]string{"acme"}, func(a *accountsv1.Account) { a.Keys[0] = nil }, []string{"unknown signature scheme"}, nil},
+		"no threshold":   {[]string{"acme"}, func(a *accountsv1.Account) { a.Threshold = 0 }, []string{"threshold is 0"}, nil},
+		"high threshold": {[]string{"acme"}, func(a *accountsv1.Account) { a.Threshold = 2 }, []string{"its threshold would be 2"}, nil},
+		"bad role":       {[]string{"acme"}, func(a *accountsv1.Account) { a.Roles = []string{"x"} }, []string{"is not the name of a role"}, nil},
+		"with a height":  {[]string{"acme"}, func(a *accountsv1.Account) { a.CreatedHeight = 1 }, []string{"created_height is 1: leave it out"}, nil},
+		"token key": {
+			[]string{"acme"}, func(a *accountsv1.Account) { a.TokenKeys = []*keysv1.PublicKey{w.Key(t, "schnorr")} },
+			[]string{"cannot sign tokens"}, nil,
+		},
+		"token and signing key": {
+			[]string{"acme"}, func(alice *accountsv1.Account) {
+				alice.Keys[0].PublicKey, alice.TokenKeys = a, []*keysv1.PublicKey{a}
+			}, []string{"use two keys"}, nil,
+		},
+		"allotment": {
+			[]string{"acme"}, func(*accountsv1.Account) {}, []string{"orgs[0] (acme): the allotment is of 1025 nodes"},
+			map[string]*accountsv1.Allotment{"acme": {Nodes: 1025}},
+		},
+		"1001 orgs":       {make([]string, 1001), func(*accountsv1.Account) {}, []string{"1001, at most 1000"}, nil},
+		"several at once": {[]string{"acme", "globex"}, func(a *accountsv1.Account) { a.Threshold = 0 }, []string{"orgs[1]", "accounts[1]"}, nil},
 	} {
 		alice := genesisAccount(t, w, "acme/alice", "payer")
 		test.change(alice)
 		var kv statetest.Memory
-		err := accounts.Genesis(&kv, test.orgs, []*accountsv1.Account{genesisAccount(t, w, "acme/admin", "admin"), alice})
+		err := accounts.Genesis(&kv, test.orgs, test.allotments, []*accountsv1.Account{genesisAccount(t, w, "acme/admin", "admin"), alice})
 		for _, want := range test.want {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v does not say %q", name, err, want)
@@ -63,7 +80,7 @@ func TestGenesisRefuses(t *testing.T) {
 		}
 	}
 	var kv statetest.Memory
-	if err := accounts.Genesis(&kv, []string{"acme"}, []*accountsv1.Account{nil}); err == nil {
+	if err := accounts.Genesis(&kv, []string{"acme"}, nil, []*accountsv1.Account{nil}); err == nil {
 		t.Error("a nil account is an account")
 	}
 }
@@ -76,15 +93,28 @@ func TestGenesisPutsThingsInOrder(t *testing.T) {
 	for i := range 8 {
 		admin.Keys = append(admin.Keys, &accountsv1.WeightedKey{PublicKey: w.Key(t, fmt.Sprintf("key %d", i)), Weight: 2})
 	}
+	admin.TokenKeys = []*keysv1.PublicKey{w.Key(t, "ed:token"), w.Key(t, "ec:token")}
 	before := proto.Clone(admin)
-	if err := accounts.Genesis(w.State, []string{"acme"}, []*accountsv1.Account{admin}); err != nil {
+	allotments := map[string]*accountsv1.Allotment{"acme": {Power: 20, Nodes: 3}, "globex": {Power: 1}}
+	if err := accounts.Genesis(w.State, []string{"acme"}, allotments, []*accountsv1.Account{admin}); err != nil {
 		t.Fatal(err)
 	}
 	if !proto.Equal(before, admin) {
 		t.Error("the document was changed")
 	}
+	org, err := accounts.Read(w.State).Org("acme")
+	if err != nil || org.Allotment.Power != 20 || org.Allotment.Nodes != 3 {
+		t.Error(org, err)
+	}
+	if n, err := accounts.Read(w.State).ActiveOrgs(); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	if found, err := accounts.Examine(w.State); found != nil || err != nil {
+		t.Error(found, err)
+	}
 	got, err := accounts.Read(w.State).Account("acme/admin")
-	if err != nil || strings.Join(got.Roles, " ") != "admin issuer payer" || len(got.Keys) != 9 {
+	if err != nil || strings.Join(got.Roles, " ") != "admin issuer payer" || len(got.Keys) != 9 ||
+		len(got.TokenKeys) != 2 || got.TokenKeys[0].Scheme > got.TokenKeys[1].Scheme {
 		t.Fatal(got, err)
 	}
 	for i := 1; i < len(got.Keys); i++ {

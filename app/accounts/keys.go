@@ -3,22 +3,26 @@ package accounts
 import (
 	"strings"
 
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // Names in keys have passed the rules for names: a part never holds the zero byte that separates parts.
 
-func orgKey(name string) []byte { return state.Key(state.PrefixOrgs, name) }
+func orgKey(name string) []byte { return keyspace.Key(keyspace.PrefixOrgs, name) }
 
 func accountKey(name string) []byte {
 	org, account, _ := strings.Cut(name, "/")
-	return state.Key(state.PrefixAccounts, org, account)
+	return keyspace.Key(keyspace.PrefixAccounts, org, account)
 }
+
+func orgCountKey() []byte { return keyspace.Key(keyspace.PrefixOrgCount) }
+
+func storedKey(org string) []byte { return keyspace.Key(keyspace.PrefixStored, org) }
 
 // orgRange is the prefix of all accounts of an org, of all accounts when org is empty.
 func orgRange(org string) []byte {
 	if org == "" {
-		return state.Key(state.PrefixAccounts)
+		return keyspace.Key(keyspace.PrefixAccounts)
 	}
-	return state.Key(state.PrefixAccounts, org, "")
+	return keyspace.Key(keyspace.PrefixAccounts, org, "")
 }

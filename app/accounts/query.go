@@ -6,10 +6,10 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/names"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
-// GetOrg answers one organisation: BAD_NAME, NOT_FOUND.
+// GetOrg answers one organisation and what it has used: BAD_NAME, NOT_FOUND.
 func GetOrg(view exec.View, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgResponse, error) {
 	if err := checkOrg(q.Name); err != nil {
 		return nil, err
@@ -21,14 +21,18 @@ func GetOrg(view exec.View, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgResp
 	if org == nil {
 		return nil, tx.Reject(ledgerv1.Code_CODE_NOT_FOUND, "there is no org %s at height %d", q.Name, view.Height())
 	}
-	return &accountsv1.GetOrgResponse{Height: view.Height(), Org: org}, nil
+	usage, err := Read(view).usage(q.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &accountsv1.GetOrgResponse{Height: view.Height(), Org: org, Usage: usage}, nil
 }
 
 // ListOrgs answers organisations in the order of their names: BAD_FIELD.
 func ListOrgs(view exec.View, q *accountsv1.ListOrgsRequest) (*accountsv1.ListOrgsResponse, error) {
 	answer := &accountsv1.ListOrgsResponse{Height: view.Height()}
 	var err error
-	answer.NextPage, err = exec.List(view, state.Key(state.PrefixOrgs), q.Page, q.PageSize, func(_, value []byte) error {
+	answer.NextPage, err = exec.List(view, keyspace.Key(keyspace.PrefixOrgs), q.Page, q.PageSize, func(_, value []byte) error {
 		org := new(accountsv1.Org)
 		answer.Orgs = append(answer.Orgs, org)
 		return exec.Decode(value, org)

@@ -20,6 +20,9 @@ func directory(t *testing.T) *state.View {
 	w.Genesis(t, "acme/admin admin\nacme/bob payer\nacme/carol\nacme-two/admin admin\nglobex/admin admin issuer\n")
 	store := statetest.New(t)
 	statetest.Commit(t, store, func(o *state.Overlay) {
+		if err := accounts.Open(w.State).AddStored("acme", 700); err != nil {
+			t.Fatal(err)
+		}
 		if err := w.State.Scan(nil, nil, func(key, value []byte) (bool, error) {
 			o.Set(key, value)
 			return true, nil
@@ -36,7 +39,7 @@ func TestQueries(t *testing.T) {
 	t.Parallel()
 	view := directory(t)
 	org, err := accounts.GetOrg(view, &accountsv1.GetOrgRequest{Name: "acme"})
-	if err != nil || org.Height != 1 || org.Org.Admins != 1 || org.Org.Status != accountsv1.OrgStatus_ORG_STATUS_ACTIVE {
+	if err != nil || org.Height != 1 || org.Org.Admins != 1 || org.Usage.StoredBytes != 700 || org.Org.Status != accountsv1.OrgStatus_ORG_STATUS_ACTIVE {
 		t.Error(org, err)
 	}
 	account, err := accounts.GetAccount(view, &accountsv1.GetAccountRequest{Name: "acme/bob"})

@@ -1,20 +1,21 @@
 package accounts
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/althing-ledger/althing/app/exec"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // Reader reads organisations and accounts. Every error that is no [tx.Rejection] is an I/O failure or corruption.
-type Reader struct{ kv state.Reader }
+type Reader struct{ kv exec.Reader }
 
 // Read returns a reader over kv.
-func Read(kv state.Reader) Reader { return Reader{kv} }
+func Read(kv exec.Reader) Reader { return Reader{kv} }
 
 // Org returns an organisation, nil if there is none of that name.
 func (r Reader) Org(name string) (*accountsv1.Org, error) {
@@ -29,6 +30,54 @@ func (r Reader) Org(name string) (*accountsv1.Org, error) {
 func (r Reader) OrgExists(name string) (bool, error) {
 	value, err := r.kv.Get(orgKey(name))
 	return value != nil, err
+}
+
+// IsActive reports whether there is an organisation of that name that is an active member.
+func (r Reader) IsActive(name string) (bool, error) {
+	org, err := r.Org(name)
+	return org.GetStatus() == accountsv1.OrgStatus_ORG_STATUS_ACTIVE, err
+}
+
+// ActiveOrgs returns how many organisations are active members.
+func (r Reader) ActiveOrgs() (uint32, error) {
+	count, err := r.orgCount()
+	return count.GetActive(), err
+}
+
+func (r Reader) orgCount() (*accountsv1.OrgCount, error) {
+	count := new(accountsv1.OrgCount)
+	_, err := exec.Get(r.kv, orgCountKey(), count)
+	return count, err
+}
+
+// Stored returns how many bytes of state the transactions that an organisation paid for have made.
+func (r Reader) Stored(org string) (uint64, error) {
+	usage, err := r.usage(org)
+	return usage.GetStoredBytes(), err
+}
+
+func (r Reader) usage(org string) (*accountsv1.Usage, error) {
+	usage := new(accountsv1.Usage)
+	_, err := exec.Get(r.kv, storedKey(org), usage)
+	return usage, err
+}
+
+// Orgs returns all organisations that are or were members, in the order of their names, at most [MaxOrgs].
+func Orgs(kv exec.Scanner) ([]*accountsv1.Org, error) {
+	var orgs []*accountsv1.Org
+	start, end := keyspace.PrefixRange(keyspace.Key(keyspace.PrefixOrgs))
+	err := kv.Scan(start, end, func(_, value []byte) (bool, error) {
+		if len(orgs) == MaxOrgs {
+			return false, fmt.Errorf("there are more than %d orgs", MaxOrgs)
+		}
+		org := new(accountsv1.Org)
+		orgs = append(orgs, org)
+		return true, exec.Decode(value, org)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the orgs: %w", err)
+	}
+	return orgs, nil
 }
 
 // Account returns an account, nil if there is none of that name.
@@ -80,11 +129,25 @@ func (r Reader) RequireAccount(name string) error {
 // Store reads and writes organisations and accounts. It is the only code that writes them.
 type Store struct {
 	Reader
-	out state.Writer
+	out exec.Writer
 }
 
 // Open returns a store over kv.
 func Open(kv exec.KV) Store { return Store{Reader{kv}, kv} }
+
+// AddStored books n more bytes of state that transactions have made for which the organisation paid.
+func (s Store) AddStored(org string, n uint64) error {
+	usage, err := s.usage(org)
+	if err != nil {
+		return err
+	}
+	usage.StoredBytes += n
+	return exec.Put(s.out, storedKey(org), usage)
+}
+
+func (s Store) setOrgCount(count *accountsv1.OrgCount) error {
+	return exec.Put(s.out, orgCountKey(), count)
+}
 
 func (s Store) setOrg(org *accountsv1.Org) error { return exec.Put(s.out, orgKey(org.Name), org) }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/althing-ledger/althing/app/exec"
 	"github.com/althing-ledger/althing/app/exec/exectest"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // TestTranscripts runs testdata/transcripts; `go test -run Transcripts -rewrite` writes them anew, to be reviewed as a
@@ -122,14 +122,14 @@ func (c *conversation) dump(t *testing.T) string {
 	t.Helper()
 	r := assets.Read(c.State)
 	parts := []string{
-		c.Leaves(t, state.PrefixAssets, c.Messages(new(assetsv1.Asset))),
-		c.Leaves(t, state.PrefixBalances, func(key, _ []byte) (string, error) {
+		c.Leaves(t, keyspace.PrefixAssets, c.Messages(new(assetsv1.Asset))),
+		c.Leaves(t, keyspace.PrefixBalances, func(key, _ []byte) (string, error) {
 			parts := strings.Split(string(key[1:]), "\x00")
 			asset, account := parts[0]+"/"+parts[1], parts[2]+"/"+parts[3]
 			h, err := r.Holding(asset, account)
 			return fmt.Sprintf("%s %s: balance %s, held %s, frozen %v", asset, account, h.Balance, h.Held, h.Frozen), err
 		}),
-		c.Leaves(t, state.PrefixHolds, c.Messages(new(assetsv1.Hold))),
+		c.Leaves(t, keyspace.PrefixHolds, c.Messages(new(assetsv1.Hold))),
 	}
 	checks, err := assets.SumSupply(c.State)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/althing-ledger/althing/app/exec"
 	"github.com/althing-ledger/althing/proto/amount"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // SumSupply adds up all holdings and open holds and compares them with the supplies, asset by asset in the order of their
@@ -21,12 +21,12 @@ func SumSupply(kv exec.Scanner) ([]*assetsv1.SupplyCheck, error) {
 		prefix byte
 		add    func(key, value []byte) error
 	}{
-		{state.PrefixAssets, t.addDefinition},
-		{state.PrefixSupply, t.addSupply},
-		{state.PrefixBalances, t.addHolding},
-		{state.PrefixHolds, t.addHold},
+		{keyspace.PrefixAssets, t.addDefinition},
+		{keyspace.PrefixSupply, t.addSupply},
+		{keyspace.PrefixBalances, t.addHolding},
+		{keyspace.PrefixHolds, t.addHold},
 	} {
-		start, end := state.PrefixRange([]byte{part.prefix})
+		start, end := keyspace.PrefixRange([]byte{part.prefix})
 		if err := kv.Scan(start, end, func(key, value []byte) (bool, error) {
 			if err := part.add(key, value); err != nil {
 				return false, fmt.Errorf("key %x: %w", key, err)

@@ -6,39 +6,39 @@ import (
 
 	"github.com/althing-ledger/althing/keys"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // Names in keys have passed the rules for names: a part never holds the zero byte that separates parts.
 
 func assetKey(asset string) []byte {
 	org, name, _ := strings.Cut(asset, "/")
-	return state.Key(state.PrefixAssets, org, name)
+	return keyspace.Key(keyspace.PrefixAssets, org, name)
 }
 
 // assetRange is the prefix of all assets of an org, of all assets when org is empty.
 func assetRange(org string) []byte {
 	if org == "" {
-		return state.Key(state.PrefixAssets)
+		return keyspace.Key(keyspace.PrefixAssets)
 	}
-	return state.Key(state.PrefixAssets, org, "")
+	return keyspace.Key(keyspace.PrefixAssets, org, "")
 }
 
 func supplyKey(asset string) []byte {
 	org, name, _ := strings.Cut(asset, "/")
-	return state.Key(state.PrefixSupply, org, name)
+	return keyspace.Key(keyspace.PrefixSupply, org, name)
 }
 
 func holdingKey(asset, account string) []byte {
 	issuer, name, _ := strings.Cut(asset, "/")
 	org, holder, _ := strings.Cut(account, "/")
-	return state.Key(state.PrefixBalances, issuer, name, org, holder)
+	return keyspace.Key(keyspace.PrefixBalances, issuer, name, org, holder)
 }
 
 // holdingRange is the prefix of all holdings of an asset.
 func holdingRange(asset string) []byte {
 	issuer, name, _ := strings.Cut(asset, "/")
-	return state.Key(state.PrefixBalances, issuer, name, "")
+	return keyspace.Key(keyspace.PrefixBalances, issuer, name, "")
 }
 
 // splitHoldingKey is the inverse of holdingKey.
@@ -56,10 +56,10 @@ func splitAssetKey(key []byte) (asset string, ok bool) {
 	return org + "/" + name, ok && !strings.Contains(name, "\x00")
 }
 
-func holdKey(id []byte) []byte { return append(state.Key(state.PrefixHolds), id...) }
+func holdKey(id []byte) []byte { return append(keyspace.Key(keyspace.PrefixHolds), id...) }
 
 // holdRange is the prefix of all holds.
-func holdRange() []byte { return state.Key(state.PrefixHolds) }
+func holdRange() []byte { return keyspace.Key(keyspace.PrefixHolds) }
 
 // HoldIDSize is the length of a hold's id in bytes.
 const HoldIDSize = 32

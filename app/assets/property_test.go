@@ -15,7 +15,7 @@ import (
 	"github.com/althing-ledger/althing/app/exec/exectest"
 	"github.com/althing-ledger/althing/proto/amount"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // bank is a machine that does anything to two assets and keeps its own books.
@@ -182,5 +182,5 @@ func (b *bank) check(rt *rapid.T) {
 }
 
 func assetLeaf(asset, account string) []byte {
-	return append([]byte{state.PrefixBalances}, strings.ReplaceAll(asset+"/"+account, "/", "\x00")...)
+	return append([]byte{keyspace.PrefixBalances}, strings.ReplaceAll(asset+"/"+account, "/", "\x00")...)
 }

@@ -16,6 +16,7 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 	"github.com/althing-ledger/althing/state/statetest"
 )
 
@@ -213,8 +214,8 @@ func TestSumSupplyFindsWhatIsWrong(t *testing.T) {
 	store := ledger(t)
 	view := store.Latest()
 	defer view.Release()
-	for _, prefix := range []byte{state.PrefixAssets, state.PrefixSupply, state.PrefixBalances, state.PrefixHolds} {
-		start, end := state.PrefixRange([]byte{prefix})
+	for _, prefix := range []byte{keyspace.PrefixAssets, keyspace.PrefixSupply, keyspace.PrefixBalances, keyspace.PrefixHolds} {
+		start, end := keyspace.PrefixRange([]byte{prefix})
 		leaves := 0
 		if err := view.Scan(start, end, func(gone, _ []byte) (bool, error) {
 			leaves++

@@ -8,14 +8,13 @@ import (
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
 )
 
 // Reader reads assets, holdings and holds. Every error that is no [tx.Rejection] is an I/O failure or corruption.
-type Reader struct{ kv state.Reader }
+type Reader struct{ kv exec.Reader }
 
 // Read returns a reader over kv.
-func Read(kv state.Reader) Reader { return Reader{kv} }
+func Read(kv exec.Reader) Reader { return Reader{kv} }
 
 // Asset returns the definition of an asset, nil if there is none of that name.
 func (r Reader) Asset(name string) (*assetsv1.Asset, error) {
@@ -73,7 +72,7 @@ func (r Reader) Hold(id []byte) (*assetsv1.Hold, error) {
 // Store reads and writes assets, holdings and holds. It is the only code that writes them.
 type Store struct {
 	Reader
-	out state.Writer
+	out exec.Writer
 }
 
 // Open returns a store over kv.

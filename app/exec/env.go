@@ -12,8 +12,11 @@ type Env struct {
 	Time         int64  // of the block, nanoseconds since 1970, UTC
 	TxID         tx.ID
 	Operation    uint32 // index in the transaction
-	Account      string // who acts: its authority has been checked
+	Account      string // who acts: its authority has been checked. Empty where the members act
 	Org          string // the organisation of Account
+	// Proposal is the number of the proposal whose operations are being applied: the members act, by their vote. 0 where
+	// Account acts.
+	Proposal uint64
 	// Emit adds an event to the transaction. Events of a rejected transaction are dropped.
 	Emit func(*ledgerv1.Event)
 }

@@ -5,7 +5,7 @@ import (
 
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // Bounds of a page of a listing.
@@ -54,7 +54,7 @@ func ListSome(kv Scanner, prefix []byte, page string, size uint32, each func(key
 	start := append(append([]byte(nil), prefix...), after...)
 	var taken uint32
 	full, next := false, ""
-	err = kv.Scan(start, state.PrefixEnd(prefix), func(key, value []byte) (bool, error) {
+	err = kv.Scan(start, keyspace.PrefixEnd(prefix), func(key, value []byte) (bool, error) {
 		if full {
 			next = hex.EncodeToString(key[len(prefix):])
 			return false, nil

@@ -2,8 +2,6 @@ package exec
 
 import (
 	"fmt"
-
-	"github.com/althing-ledger/althing/state"
 )
 
 // messageFormat opens every value of the state that is an encoded message. It also keeps values from being empty, which
@@ -17,7 +15,7 @@ type Message interface {
 }
 
 // Put writes m under key: a format byte, then the fields in ascending order. An error is a programming error.
-func Put(kv state.Writer, key []byte, m Message) error {
+func Put(kv Writer, key []byte, m Message) error {
 	b, err := m.MarshalVTStrict()
 	if err != nil {
 		return fmt.Errorf("encode the value of key %x: %w", key, err)
@@ -27,7 +25,7 @@ func Put(kv state.Writer, key []byte, m Message) error {
 }
 
 // Get reads the message under key into m and reports whether there is one. An error is an I/O failure or corruption.
-func Get(kv state.Reader, key []byte, m Message) (bool, error) {
+func Get(kv Reader, key []byte, m Message) (bool, error) {
 	b, err := kv.Get(key)
 	if err != nil || b == nil {
 		return false, err

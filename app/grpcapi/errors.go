@@ -43,7 +43,10 @@ const (
 
 	errTooManyWaiters  = ErrorKind("too many calls of this client wait for transactions on this node")
 	errTooManyWatchers = ErrorKind("too many watchers on this node: close one, or ask another node")
-	errLongLine        = ErrorKind("too many listings or checks of the supply stand in line on this node")
+	errTooManyRequests = ErrorKind("too many requests of this client are under way on this node")
+	errLongLine        = ErrorKind("too many listings, proofs or checks of the supply stand in line on this node")
+	errTooMuchToProve  = ErrorKind("ask for a smaller page, or without a proof")
+	errUnproven        = ErrorKind("the next block, which signs it, has not been made: ask again, or for an earlier height, or for the status to learn what keeps the network")
 )
 
 // toStatus is the one place where errors become gRPC codes.
@@ -57,19 +60,26 @@ func toStatus(err error) error {
 	var rejection *tx.Rejection
 	var full *mempool.FullError
 	var pruned *state.PrunedError
+	var denied *deniedError
 	switch {
+	case errors.As(err, &denied):
+		return refusedRead(denied)
 	case errors.As(err, &rejection):
 		return refused(rejection)
 	case errors.As(err, &full):
 		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(full.RetryAfter)})
-	case tooManyWaiters(err), errors.Is(err, errTooManyWatchers), errors.Is(err, errLongLine):
+	case tooManyWaiters(err), errors.Is(err, errTooManyWatchers), errors.Is(err, errTooManyRequests), errors.Is(err, errLongLine):
 		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(lineRetry)})
 	case errors.As(err, &pruned):
 		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", map[string]string{"oldest_height": fmt.Sprint(pruned.Oldest)})
 	case errors.Is(err, app.ErrHistoryPruned), errors.Is(err, ErrBlockPruned):
 		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", nil)
+	case errors.Is(err, errTooMuchToProve):
+		return detailed(codes.InvalidArgument, err.Error(), "TOO_MUCH_TO_PROVE", nil)
 	case errors.Is(err, state.ErrFuture), errors.Is(err, ErrBlockFuture):
 		return detailed(codes.OutOfRange, err.Error(), "FUTURE", nil)
+	case errors.Is(err, errUnproven):
+		return detailed(codes.Unavailable, err.Error(), "UNSIGNED", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(nextRetry)})
 	case errors.Is(err, ErrNotReady):
 		return detailed(codes.Unavailable, err.Error(), "NOT_READY", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(readyRetry)})
 	case errors.Is(err, mempool.ErrClosed), errors.Is(err, state.ErrClosed):
@@ -81,6 +91,16 @@ func toStatus(err error) error {
 	default:
 		return status.Error(codes.Internal, err.Error())
 	}
+}
+
+// refusedRead is the status of a read that the charter does not allow. Its details say how long a token may live, so that a
+// client can sign one that is not too long.
+func refusedRead(denied *deniedError) error {
+	code := codes.Unauthenticated
+	if denied.reason == reasonForbidden {
+		code = codes.PermissionDenied
+	}
+	return detailed(code, denied.text, denied.reason, map[string]string{"max_token_seconds": fmt.Sprint(denied.longest)})
 }
 
 // tooManyWaiters reports whether a wait could not begin.

@@ -2,7 +2,9 @@ package grpcapi
 
 import (
 	"context"
+	"crypto"
 	"errors"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/app/follow"
 	"github.com/althing-ledger/althing/mempool"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
@@ -20,14 +23,22 @@ type ledgerServer struct {
 	ledgerv1.UnimplementedLedgerServiceServer
 	app    *app.App
 	engine Engine
+	access *access
 	self   Self
 	now    func() time.Time
-	ready  func() bool
+	ready  func(EngineStatus) bool
 	// committed hears how long a transaction took.
 	committed func(took time.Duration)
 
+	// lineage follows the changes of the validators; nil where nobody does.
+	lineage *follow.Followed
+	// attester returns the node key of now; nil where the node attests nothing.
+	attester func() crypto.Signer
+
 	waiters  *shares
 	watchers *shares
+	feed     *feed
+	proofs   *gate
 }
 
 // maxWait bounds a wait for a transaction that neither the caller nor the transaction's expiry bounds.
@@ -35,7 +46,7 @@ const maxWait = 5 * time.Minute
 
 func (s *ledgerServer) Submit(ctx context.Context, q *ledgerv1.SubmitRequest) (*ledgerv1.SubmitResponse, error) {
 	begin := time.Now()
-	t, err := s.app.Pool().Submit(ctx, q.Tx)
+	t, err := s.app.Pool().From(clientOf(ctx)).Submit(ctx, q.Tx)
 	answer, refusal := s.submitted(ctx, t, err, q.Wait)
 	if err == nil && answer.GetOutcome() != nil {
 		s.committed(time.Since(begin))
@@ -49,7 +60,7 @@ func (s *ledgerServer) submitted(ctx context.Context, t *tx.Tx, err error, wait 
 		err, wait = nil, true
 	}
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, toStatus(s.judged(err))
 	}
 	answer := &ledgerv1.SubmitResponse{Id: t.ID[:], Status: ledgerv1.TxStatus_TX_STATUS_PENDING}
 	if wait {
@@ -58,10 +69,33 @@ func (s *ledgerServer) submitted(ctx context.Context, t *tx.Tx, err error, wait 
 		case err == nil:
 			answer.Status, answer.Outcome = at.Status, at.Outcome
 		case !tooManyWaiters(err):
-			return nil, toStatus(err)
+			return nil, toStatus(s.judged(err))
 		}
 	}
 	return answer, nil
+}
+
+// judged is why a transaction was refused. A node that does not follow the network judges by what may have changed long since:
+// it says that instead, and the client asks another one.
+func (s *ledgerServer) judged(err error) error {
+	code, rejected := tx.CodeOf(err)
+	if !rejected || !stateful(code) || s.ready(s.engine.Status()) {
+		return err
+	}
+	return fmt.Errorf("%w: by what it knows of the ledger, which may be old, it would refuse: %v", ErrNotReady, err)
+}
+
+// stateful reports whether a transaction is refused with this code for what the ledger says, and not for its bytes alone.
+func stateful(code ledgerv1.Code) bool {
+	switch code {
+	case ledgerv1.Code_CODE_TOO_LARGE, ledgerv1.Code_CODE_EXPIRY_TOO_DISTANT, ledgerv1.Code_CODE_UNKNOWN_ACCOUNT,
+		ledgerv1.Code_CODE_MISSING_SIGNATURE, ledgerv1.Code_CODE_KEY_NOT_LISTED, ledgerv1.Code_CODE_TOO_MANY_LONG_EXPIRIES,
+		ledgerv1.Code_CODE_ORG_NOT_ACTIVE, ledgerv1.Code_CODE_ORG_BLOCK_FULL, ledgerv1.Code_CODE_STORAGE_FULL,
+		ledgerv1.Code_CODE_QUORUM_LOST:
+		return true
+	default:
+		return false
+	}
 }
 
 // await waits for a final status. When it waits past the expiry, it asks for the block that settles it. The error is one
@@ -111,10 +145,13 @@ func reference(id []byte, expiresAt *timestamppb.Timestamp) (tx.ID, int64, error
 	return tx.ID(id), expiresAt.AsTime().UnixNano(), nil
 }
 
-func (s *ledgerServer) GetTransaction(_ context.Context, q *ledgerv1.GetTransactionRequest) (*ledgerv1.GetTransactionResponse, error) {
+func (s *ledgerServer) GetTransaction(ctx context.Context, q *ledgerv1.GetTransactionRequest) (*ledgerv1.GetTransactionResponse, error) {
 	id, expiresAt, err := reference(q.Id, q.ExpiresAt)
 	if err != nil {
 		return nil, err
+	}
+	if q.ProveState && !q.Prove {
+		return nil, status.Error(codes.InvalidArgument, "prove_state adds to a proof: ask with prove too")
 	}
 	at, err := s.app.Transaction(id, expiresAt)
 	if err != nil {
@@ -123,7 +160,13 @@ func (s *ledgerServer) GetTransaction(_ context.Context, q *ledgerv1.GetTransact
 	if !at.Final() && expiresAt != 0 && expiresAt <= s.now().UnixNano() {
 		s.app.Pool().Settle(time.Unix(0, expiresAt))
 	}
-	return &ledgerv1.GetTransactionResponse{Status: at.Status, Outcome: at.Outcome, Height: at.Height}, nil
+	answer := &ledgerv1.GetTransactionResponse{Status: at.Status, Outcome: at.Outcome, Height: at.Height}
+	if q.Prove && at.Outcome != nil {
+		if answer.Proof, err = s.proveTransaction(ctx, at.Outcome, q.ProveState); err != nil {
+			return nil, toStatus(err)
+		}
+	}
+	return answer, nil
 }
 
 func (s *ledgerServer) WaitTransaction(ctx context.Context, q *ledgerv1.WaitTransactionRequest) (*ledgerv1.WaitTransactionResponse, error) {
@@ -138,7 +181,7 @@ func (s *ledgerServer) WaitTransaction(ctx context.Context, q *ledgerv1.WaitTran
 	return &ledgerv1.WaitTransactionResponse{Status: at.Status, Outcome: at.Outcome, Height: at.Height}, nil
 }
 
-func (s *ledgerServer) GetBlock(_ context.Context, q *ledgerv1.GetBlockRequest) (*ledgerv1.GetBlockResponse, error) {
+func (s *ledgerServer) GetBlock(ctx context.Context, q *ledgerv1.GetBlockRequest) (*ledgerv1.GetBlockResponse, error) {
 	height := q.Height
 	if height == 0 {
 		height = s.app.Height()
@@ -146,36 +189,28 @@ func (s *ledgerServer) GetBlock(_ context.Context, q *ledgerv1.GetBlockRequest) 
 	if height == 0 {
 		return nil, toStatus(ErrNotReady)
 	}
-	block, err := s.block(height, q.HeaderOnly)
+	if latest := s.app.Height(); height > latest {
+		return nil, toStatus(&state.FutureError{Height: height, Latest: latest})
+	}
+	answer := new(ledgerv1.GetBlockResponse)
+	var err error
+	if q.Prove {
+		answer.Block, answer.Proof, err = s.provenBlock(ctx, height, q.HeaderOnly)
+	} else {
+		answer.Block, _, err = s.decided(height, q.HeaderOnly)
+	}
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &ledgerv1.GetBlockResponse{Block: block}, nil
+	return answer, nil
 }
 
-// block puts a committed block and its outcomes together. For a header too it reads the whole block: the transactions
-// follow the header in one record.
+// block puts a committed block and its outcomes together.
 func (s *ledgerServer) block(height uint64, headerOnly bool) (*ledgerv1.Block, error) {
 	if latest := s.app.Height(); height > latest {
 		return nil, &state.FutureError{Height: height, Latest: latest}
 	}
-	decided, err := s.engine.Block(height)
-	if err != nil {
-		return nil, err
-	}
-	hash, err := s.appHash(height)
-	if err != nil {
-		return nil, err
-	}
-	block := &ledgerv1.Block{
-		Height: height, Time: timestamppb.New(decided.Time), Hash: decided.Hash, AppHash: hash,
-		Proposer: decided.Proposer, TxCount: uint32(len(decided.Txs)),
-	}
-	if headerOnly || len(decided.Txs) == 0 {
-		return block, nil
-	}
-	block.Txs = decided.Txs
-	block.Outcomes, err = s.app.Outcomes(height)
+	block, _, err := s.decided(height, headerOnly)
 	return block, err
 }
 
@@ -191,58 +226,4 @@ func (s *ledgerServer) appHash(height uint64) ([]byte, error) {
 		return nil, err
 	}
 	return next.AppHashBefore, nil
-}
-
-func (s *ledgerServer) GetStatus(context.Context, *ledgerv1.GetStatusRequest) (*ledgerv1.GetStatusResponse, error) {
-	engine := s.engine.Status()
-	view, err := s.app.View(0)
-	if err != nil {
-		return nil, toStatus(err)
-	}
-	defer view.Release()
-	genesis := s.app.Genesis()
-	pending := s.app.Pool().Stats()
-	answer := &ledgerv1.GetStatusResponse{
-		ChainId: genesis.ChainID, GenesisHash: genesis.Hash[:], Node: s.self.Name, Org: s.self.Org,
-		Height: view.Height(), AppHash: view.AppHash(), Phase: engine.Phase, Ready: s.ready(),
-		OldestHeight: s.app.Oldest(), OldestBlock: engine.OldestBlock,
-		PendingTransactions: uint64(pending.Txs), PendingBytes: uint64(pending.Bytes),
-		Now: timestamppb.New(s.now()), Version: s.self.Version, FeatureLevel: s.app.FeatureLevel(),
-		Validator: engine.Validator, Members: engine.Members,
-	}
-	if view.Height() > 0 {
-		answer.BlockTime = timestamppb.New(view.BlockTime())
-	}
-	for _, p := range engine.Peers {
-		answer.Peers = append(answer.Peers, &ledgerv1.Peer{Name: p.Name, Org: p.Org, Address: p.Address, Since: timestamppb.New(p.Since)})
-	}
-	return answer, nil
-}
-
-func (s *ledgerServer) Watch(q *ledgerv1.WatchRequest, stream ledgerv1.LedgerService_WatchServer) error {
-	free, ok := s.watchers.take(clientOf(stream.Context()))
-	if !ok {
-		return toStatus(errTooManyWatchers)
-	}
-	defer free()
-	latest := s.app.Height()
-	height := q.FromHeight
-	if height == 0 {
-		height = latest + 1
-	}
-	if height > latest+1 {
-		return toStatus(&state.FutureError{Height: height, Latest: latest})
-	}
-	for ; ; height++ {
-		if err := s.app.WaitHeight(stream.Context(), height); err != nil {
-			return toStatus(err)
-		}
-		block, err := s.block(height, false)
-		if err != nil {
-			return toStatus(err)
-		}
-		if err := stream.Send(&ledgerv1.WatchResponse{Block: block}); err != nil {
-			return err
-		}
-	}
 }

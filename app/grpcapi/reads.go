@@ -2,28 +2,41 @@ package grpcapi
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/app/accounts"
 	"github.com/althing-ledger/althing/app/assets"
 	"github.com/althing-ledger/althing/app/exec"
-	"github.com/althing-ledger/althing/app/governance"
-	"github.com/althing-ledger/althing/app/membership"
 	"github.com/althing-ledger/althing/app/records"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
-	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
-	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	"github.com/althing-ledger/althing/state"
 )
 
-// maxHeightWait bounds how long a read waits for its min_height, whatever the call's own deadline is.
-const maxHeightWait = 30 * time.Second
+const (
+	// maxHeightWait bounds how long a read waits for its height, and for the header that proves it, whatever the call's own
+	// deadline is.
+	maxHeightWait = 30 * time.Second
+	// maxTipWait bounds how long a proven read that names no height waits for the header that proves the newest one.
+	maxTipWait = 2 * time.Second
+)
+
+// Places for reads that cost more than a few keys.
+const (
+	// A page of a listing reads some megabytes at most; a check of the supply reads every holding.
+	listingsAtOnce, listingsInLine = 4, 1024
+	checksAtOnce, checksInLine     = 1, 8
+	// A proof of a few keys costs far more than reading them.
+	proofsAtOnce, proofsInLine = 8, 4096
+)
 
 // question is what every read request has.
 type question interface {
@@ -32,17 +45,41 @@ type question interface {
 	GetProve() bool
 }
 
-// read answers a question that reads a few keys of the state it asks for.
-func read[Q question, A any](ctx context.Context, a *app.App, q Q, query func(exec.View, Q) (*A, error)) (*A, error) {
-	if err := arrive(ctx, a, q); err != nil {
+// reads is what the services that answer from the state share.
+type reads struct {
+	app     *app.App
+	engine  Engine
+	headers *lru.Cache[uint64, *signedHeader]
+
+	listings, checks, proofs *gate
+}
+
+func newReads(a *app.App, engine Engine) (*reads, error) {
+	headers, err := lru.New[uint64, *signedHeader](headersKept)
+	if err != nil {
+		return nil, err
+	}
+	return &reads{
+		app: a, engine: engine, headers: headers,
+		listings: newGate(listingsAtOnce, listingsInLine), checks: newGate(checksAtOnce, checksInLine), proofs: newGate(proofsAtOnce, proofsInLine),
+	}, nil
+}
+
+// read answers a question that reads a few keys of the state it asks for. With a proof it stands in line.
+func read[Q question, A any, PA provable[A]](ctx context.Context, r *reads, q Q, query func(exec.View, Q) (PA, error)) (PA, error) {
+	if q.GetProve() {
+		return scan(ctx, r, r.proofs, q, query)
+	}
+	if err := r.arrive(ctx, q); err != nil {
 		return nil, toStatus(err)
 	}
-	return ask(ctx, a, q, query)
+	answer, err := ask(ctx, r, q, query)
+	return answer, toStatus(err)
 }
 
 // scan answers a question that reads ranges of keys, when it is its turn. It holds no view while it stands in line.
-func scan[Q question, A any](ctx context.Context, a *app.App, turn *gate, q Q, query func(exec.View, Q) (*A, error)) (*A, error) {
-	if err := arrive(ctx, a, q); err != nil {
+func scan[Q question, A any, PA provable[A]](ctx context.Context, r *reads, turn *gate, q Q, query func(exec.View, Q) (PA, error)) (PA, error) {
+	if err := r.arrive(ctx, q); err != nil {
 		return nil, toStatus(err)
 	}
 	leave, err := turn.enter(ctx)
@@ -50,144 +87,137 @@ func scan[Q question, A any](ctx context.Context, a *app.App, turn *gate, q Q, q
 		return nil, toStatus(err)
 	}
 	defer leave()
-	return ask(ctx, a, q, query)
+	var answer PA
+	if q.GetProve() {
+		answer, err = askProven(ctx, r, q, query)
+	} else {
+		answer, err = ask(ctx, r, q, query)
+	}
+	return answer, toStatus(err)
 }
 
-// arrive waits for the height that a question wants at least.
-func arrive(ctx context.Context, a *app.App, q question) error {
-	if q.GetProve() {
-		return status.Error(codes.Unimplemented, "this version serves no proofs: ask without prove, or use a newer node")
-	}
+// arrive waits for the height that a question wants, and until it can be proven where a proof is wanted. A height that this
+// node has not reached is waited for only as min_height.
+func (r *reads) arrive(ctx context.Context, q question) error {
 	height, least := q.GetHeight(), q.GetMinHeight()
 	if height != 0 && height < least {
 		return status.Errorf(codes.InvalidArgument, "height is %d and min_height is %d: ask for one of them", height, least)
 	}
-	if least == 0 {
+	if least == 0 && !q.GetProve() {
 		return nil
+	}
+	if height == 0 && least == 0 {
+		return r.awaitTip(ctx)
 	}
 	wait, cancel := context.WithTimeout(ctx, maxHeightWait)
 	defer cancel()
-	if err := a.WaitHeight(wait, least); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return &state.FutureError{Height: least, Latest: a.Height()}
+	err := r.app.WaitHeight(wait, least)
+	if err != nil {
+		err = &state.FutureError{Height: least, Latest: r.app.Height()}
+	} else if q.GetProve() {
+		err = r.awaitProof(wait, max(height, least, 1))
 	}
-	return nil
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// awaitTip waits until the newest state can be proven: the next block is on its way, unless the network has stopped. Then what
+// can be proven is the state before.
+func (r *reads) awaitTip(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, maxTipWait)
+	defer cancel()
+	if err := r.awaitProof(wait, max(r.app.Height(), 1)); err != nil && !errors.Is(err, errUnproven) {
+		return err
+	}
+	return ctx.Err()
 }
 
 // ask puts a question to the view it asks for. A scan ends with the call.
-func ask[Q question, A any](ctx context.Context, a *app.App, q Q, query func(exec.View, Q) (*A, error)) (*A, error) {
-	view, err := a.View(q.GetHeight())
+func ask[Q question, A any, PA provable[A]](ctx context.Context, r *reads, q Q, query func(exec.View, Q) (PA, error)) (PA, error) {
+	view, err := r.app.View(q.GetHeight())
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, err
 	}
 	defer view.Release()
 	if view.Height() == 0 {
-		return nil, toStatus(ErrNotReady)
+		return nil, ErrNotReady
 	}
-	answer, err := query(attendedView{view, ctx.Err}, q)
-	return answer, toStatus(err)
+	return query(attendedView{view, ctx.Err}, q)
 }
 
 type accountsServer struct {
 	accountsv1.UnimplementedAccountsServiceServer
-	app      *app.App
-	listings *gate
+	*reads
 }
 
 func (s *accountsServer) GetOrg(ctx context.Context, q *accountsv1.GetOrgRequest) (*accountsv1.GetOrgResponse, error) {
-	return read(ctx, s.app, q, accounts.GetOrg)
+	return read(ctx, s.reads, q, accounts.GetOrg)
 }
 
 func (s *accountsServer) ListOrgs(ctx context.Context, q *accountsv1.ListOrgsRequest) (*accountsv1.ListOrgsResponse, error) {
-	return scan(ctx, s.app, s.listings, q, accounts.ListOrgs)
+	return scan(ctx, s.reads, s.listings, q, accounts.ListOrgs)
 }
 
 func (s *accountsServer) GetAccount(ctx context.Context, q *accountsv1.GetAccountRequest) (*accountsv1.GetAccountResponse, error) {
-	return read(ctx, s.app, q, accounts.GetAccount)
+	return read(ctx, s.reads, q, accounts.GetAccount)
 }
 
 func (s *accountsServer) ListAccounts(ctx context.Context, q *accountsv1.ListAccountsRequest) (*accountsv1.ListAccountsResponse, error) {
-	return scan(ctx, s.app, s.listings, q, accounts.ListAccounts)
-}
-
-type membershipServer struct {
-	membershipv1.UnimplementedMembershipServiceServer
-	app      *app.App
-	listings *gate
-}
-
-func (s *membershipServer) GetNode(ctx context.Context, q *membershipv1.GetNodeRequest) (*membershipv1.GetNodeResponse, error) {
-	return read(ctx, s.app, q, membership.GetNode)
-}
-
-func (s *membershipServer) ListNodes(ctx context.Context, q *membershipv1.ListNodesRequest) (*membershipv1.ListNodesResponse, error) {
-	return scan(ctx, s.app, s.listings, q, membership.ListNodes)
-}
-
-type governanceServer struct {
-	governancev1.UnimplementedGovernanceServiceServer
-	app *app.App
-}
-
-func (s *governanceServer) GetCharter(ctx context.Context, q *governancev1.GetCharterRequest) (*governancev1.GetCharterResponse, error) {
-	return read(ctx, s.app, q, governance.GetCharter)
+	return scan(ctx, s.reads, s.listings, q, accounts.ListAccounts)
 }
 
 type assetsServer struct {
 	assetsv1.UnimplementedAssetsServiceServer
-	app      *app.App
-	listings *gate
-	checks   *gate
+	*reads
 }
 
 func (s *assetsServer) GetAsset(ctx context.Context, q *assetsv1.GetAssetRequest) (*assetsv1.GetAssetResponse, error) {
-	return read(ctx, s.app, q, assets.GetAsset)
+	return read(ctx, s.reads, q, assets.GetAsset)
 }
 
 func (s *assetsServer) ListAssets(ctx context.Context, q *assetsv1.ListAssetsRequest) (*assetsv1.ListAssetsResponse, error) {
-	return scan(ctx, s.app, s.listings, q, assets.ListAssets)
+	return scan(ctx, s.reads, s.listings, q, assets.ListAssets)
 }
 
 func (s *assetsServer) GetBalance(ctx context.Context, q *assetsv1.GetBalanceRequest) (*assetsv1.GetBalanceResponse, error) {
-	return read(ctx, s.app, q, assets.GetBalance)
+	return read(ctx, s.reads, q, assets.GetBalance)
 }
 
 func (s *assetsServer) ListBalances(ctx context.Context, q *assetsv1.ListBalancesRequest) (*assetsv1.ListBalancesResponse, error) {
-	return scan(ctx, s.app, s.listings, q, assets.ListBalances)
+	return scan(ctx, s.reads, s.listings, q, assets.ListBalances)
 }
 
 func (s *assetsServer) GetHold(ctx context.Context, q *assetsv1.GetHoldRequest) (*assetsv1.GetHoldResponse, error) {
-	return read(ctx, s.app, q, assets.GetHold)
+	return read(ctx, s.reads, q, assets.GetHold)
 }
 
 func (s *assetsServer) ListHolds(ctx context.Context, q *assetsv1.ListHoldsRequest) (*assetsv1.ListHoldsResponse, error) {
-	return scan(ctx, s.app, s.listings, q, assets.ListHolds)
+	return scan(ctx, s.reads, s.listings, q, assets.ListHolds)
 }
 
 func (s *assetsServer) CheckSupply(ctx context.Context, q *assetsv1.CheckSupplyRequest) (*assetsv1.CheckSupplyResponse, error) {
-	return scan(ctx, s.app, s.checks, q, assets.CheckSupply)
+	return scan(ctx, s.reads, s.checks, q, assets.CheckSupply)
 }
 
 type recordsServer struct {
 	recordsv1.UnimplementedRecordsServiceServer
-	app      *app.App
-	listings *gate
+	*reads
 }
 
 func (s *recordsServer) GetCollection(ctx context.Context, q *recordsv1.GetCollectionRequest) (*recordsv1.GetCollectionResponse, error) {
-	return read(ctx, s.app, q, records.GetCollection)
+	return read(ctx, s.reads, q, records.GetCollection)
 }
 
 func (s *recordsServer) GetRecord(ctx context.Context, q *recordsv1.GetRecordRequest) (*recordsv1.GetRecordResponse, error) {
-	return read(ctx, s.app, q, records.GetRecord)
+	return read(ctx, s.reads, q, records.GetRecord)
 }
 
 func (s *recordsServer) ListRecords(ctx context.Context, q *recordsv1.ListRecordsRequest) (*recordsv1.ListRecordsResponse, error) {
-	return scan(ctx, s.app, s.listings, q, records.ListRecords)
+	return scan(ctx, s.reads, s.listings, q, records.ListRecords)
 }
 
 func (s *recordsServer) GetHistory(ctx context.Context, q *recordsv1.GetHistoryRequest) (*recordsv1.GetHistoryResponse, error) {
-	return scan(ctx, s.app, s.listings, q, records.GetHistory)
+	return scan(ctx, s.reads, s.listings, q, records.GetHistory)
 }

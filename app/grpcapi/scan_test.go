@@ -40,8 +40,11 @@ func TestScanEndsWithTheCall(t *testing.T) {
 
 	raw, _, _ := w.create("acme/usd")
 	w.decide(2, raw)
-	assets := &assetsServer{app: w.app, listings: newGate(1, 4), checks: newGate(1, 4)}
-	accounts := &accountsServer{app: w.app, listings: newGate(1, 4)}
+	r, err := newReads(w.app, noBlocks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	assets, accounts := &assetsServer{reads: r}, &accountsServer{reads: r}
 	for name, ask := range map[string]func(context.Context) error{
 		"CheckSupply": func(ctx context.Context) error {
 			_, err := assets.CheckSupply(ctx, &assetsv1.CheckSupplyRequest{})
@@ -63,7 +66,7 @@ func TestScanEndsWithTheCall(t *testing.T) {
 			t.Errorf("%s of somebody who has gone: %v", name, err)
 		}
 	}
-	if assets.listings.line.taken != 0 || len(assets.listings.open) != 0 {
+	if r.listings.line.taken != 0 || len(r.listings.open) != 0 {
 		t.Error("somebody still stands in line")
 	}
 }

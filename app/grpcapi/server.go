@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -20,11 +21,15 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/app/follow"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
+	historyv1 "github.com/althing-ledger/althing/proto/gen/althing/history/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
+	proofv1 "github.com/althing-ledger/althing/proto/gen/althing/proof/v1"
+	proposalsv1 "github.com/althing-ledger/althing/proto/gen/althing/proposals/v1"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 )
 
@@ -32,9 +37,6 @@ import (
 const (
 	maxWaiters  = 100_000
 	maxWatchers = 1000
-	// A page of a listing reads some megabytes at most; a check of the supply reads every holding.
-	listingsAtOnce, listingsInLine = 4, 1024
-	checksAtOnce, checksInLine     = 1, 8
 )
 
 const (
@@ -49,6 +51,16 @@ type Engine interface {
 	Status() EngineStatus
 	// Block returns a decided block. The error is [ErrBlockPruned], [ErrBlockFuture], [ErrNotReady], or a failure.
 	Block(height uint64) (Block, error)
+	// Header returns the encoded tendermint.types.Header of a block. The errors are those of Block.
+	Header(height uint64) ([]byte, error)
+	// SignedHeader returns a header and the commit that decided its block, in the canonical encodings. The errors are those
+	// of Block.
+	SignedHeader(height uint64) (*proofv1.SignedHeader, error)
+	// Progress says how far consensus on the next block is, and what keeps the network from making it.
+	Progress() Progress
+	// Signing returns what each validator has signed of so many of the newest blocks, fewer where there are fewer. It is
+	// called for every listing of validators and must not read the blocks each time.
+	Signing(window int) []SigningRecord
 }
 
 // EngineStatus is where the engine stands.
@@ -59,12 +71,56 @@ type EngineStatus struct {
 	OldestBlock uint64
 	Members     uint32 // listed nodes besides this one
 	Peers       []Peer
+	// Waiting is what the node waits for before it can follow the network, for people; empty when it follows.
+	Waiting string
+	// ClockOffset is how far this node's clock is ahead of its peers' (their median), where ClockKnown says that enough of
+	// them have told theirs.
+	ClockOffset time.Duration
+	ClockKnown  bool
 }
 
 // Peer is a live connection to another node.
 type Peer struct {
 	Name, Org, Address string
 	Since              time.Time
+	ID                 string        // hex of the first 20 bytes of the SHA-256 of its node key
+	Height             uint64        // the newest block it claims to have
+	RoundTrip          time.Duration // 0 if not known yet
+	ClockOffset        time.Duration // how far its clock is ahead of this node's
+	Version            string
+	Outbound           bool
+}
+
+// Progress is how far this node sees consensus on the next block. Its fields are those of the message of the same name.
+type Progress struct {
+	Height     uint64
+	Round      uint32
+	Step       string
+	Since      time.Time
+	Wanted     bool
+	Obstacle   string
+	Validators []ValidatorProgress
+	TotalPower uint64
+	VotedPower uint64
+}
+
+// ValidatorProgress is what this node sees of one validator.
+type ValidatorProgress struct {
+	Name, Org    string
+	Power        uint64
+	State        string // `self`, `connected`, `behind`, `unconnected`
+	Height       uint64
+	Prevoted     bool
+	Precommitted bool
+	Proposer     bool
+}
+
+// SigningRecord is what a validator has signed of the newest blocks.
+type SigningRecord struct {
+	Address []byte // the first 20 bytes of the SHA-256 of its key
+	Asked   uint32 // blocks of which it was a validator
+	Signed  uint32 // those of them whose commit has its vote
+	Last    uint64 // the newest of those, 0 for none
 }
 
 // Block is a decided block.
@@ -73,6 +129,7 @@ type Block struct {
 	Hash          []byte
 	AppHashBefore []byte // the state before this block
 	Proposer      string // the node's name
+	Evidence      int    // how many proofs of misbehaviour are in it
 	Txs           [][]byte
 }
 
@@ -108,13 +165,23 @@ type Config struct {
 	Called func(method string, code codes.Code, took time.Duration)
 	// Committed hears how long transactions took from their arrival here until their outcome was known. May be nil.
 	Committed func(took time.Duration)
+	// Lineage follows the changes of the validators. Without it GetLineage is not ready. Somebody else runs it.
+	Lineage *follow.Followed
+	// History follows the blocks for the index of history. Nil: this node keeps none. Somebody else runs it.
+	History *follow.Followed
+	// Attester returns the node's Ed25519 key, which a rotation may have changed. Without it Attest is not ready.
+	Attester func() crypto.Signer
 }
 
 // Server serves one node's API.
 type Server struct {
-	cfg    Config
-	grpc   *grpc.Server
-	health *health.Server
+	cfg     Config
+	grpc    *doors
+	health  *health.Server
+	readers *access
+	feed    *feed
+	entered *shares
+	large   *shares
 }
 
 // New returns a server that does not serve yet.
@@ -147,23 +214,33 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the rate limiter: %w", err)
 	}
-	s := &Server{cfg: cfg, health: health.NewServer()}
+	readers, err := newAccess(cfg.App, cfg.Now)
+	if err != nil {
+		return nil, fmt.Errorf("make the memory of tokens: %w", err)
+	}
+	r, err := newReads(cfg.App, cfg.Engine)
+	if err != nil {
+		return nil, fmt.Errorf("make the memory of headers: %w", err)
+	}
+	s := &Server{cfg: cfg, health: health.NewServer(), readers: readers, feed: newFeed(), entered: newShares(maxEntered), large: newShares(maxLarge)}
 	options := []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(cfg.MaxMessage), grpc.MaxSendMsgSize(maxAnswer), grpc.MaxConcurrentStreams(cfg.MaxStreams),
+		grpc.MaxRecvMsgSize(cfg.MaxMessage), grpc.MaxSendMsgSize(maxAnswer),
 		grpc.StaticStreamWindowSize(streamFlow), grpc.StaticConnWindowSize(connectionFlow),
-		grpc.InTapHandle(limit.header),
 		// A handler reads the state, which is closed once Run has returned.
 		grpc.WaitForHandlers(true),
 		grpc.ConnectionTimeout(10 * time.Second), grpc.MaxHeaderListSize(16 << 10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(limit.unary, s.reportUnary), grpc.ChainStreamInterceptor(limit.stream, s.reportStream),
+		// Nobody has anything looked at, their token neither, more often than the rate allows.
+		grpc.ChainUnaryInterceptor(limit.unary, s.reportUnary, readers.unary),
+		grpc.ChainStreamInterceptor(limit.stream, s.reportStream, readers.stream),
 	}
+	outside := []grpc.ServerOption{grpc.MaxConcurrentStreams(cfg.MaxStreams)}
 	if cfg.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(cfg.TLS)))
+		outside = append(outside, grpc.Creds(credentials.NewTLS(cfg.TLS)))
 	}
-	s.grpc = grpc.NewServer(options...)
-	s.register()
+	s.grpc = newDoors(limit, options, outside)
+	s.register(r)
 	return s, nil
 }
 
@@ -178,25 +255,57 @@ const (
 	connectionFlow = 8 << 20
 )
 
-func (s *Server) register() {
+func (s *Server) register(r *reads) {
 	a := s.cfg.App
-	listings, checks := newGate(listingsAtOnce, listingsInLine), newGate(checksAtOnce, checksInLine)
 	ledgerv1.RegisterLedgerServiceServer(s.grpc, &ledgerServer{
-		app: a, engine: s.cfg.Engine, self: s.cfg.Self, now: s.cfg.Now, ready: s.Ready, committed: s.cfg.Committed,
-		waiters: newShares(maxWaiters), watchers: newShares(maxWatchers),
+		app: a, engine: s.cfg.Engine, access: s.readers, self: s.cfg.Self, now: s.cfg.Now, ready: s.ready, committed: s.cfg.Committed,
+		lineage: s.cfg.Lineage, attester: s.cfg.Attester,
+		waiters: newShares(maxWaiters), watchers: newShares(maxWatchers), feed: s.feed, proofs: newGate(inclusionsAtOnce, inclusionsInLine),
 	})
-	accountsv1.RegisterAccountsServiceServer(s.grpc, &accountsServer{app: a, listings: listings})
-	assetsv1.RegisterAssetsServiceServer(s.grpc, &assetsServer{app: a, listings: listings, checks: checks})
-	recordsv1.RegisterRecordsServiceServer(s.grpc, &recordsServer{app: a, listings: listings})
-	membershipv1.RegisterMembershipServiceServer(s.grpc, &membershipServer{app: a, listings: listings})
-	governancev1.RegisterGovernanceServiceServer(s.grpc, &governanceServer{app: a})
+	accountsv1.RegisterAccountsServiceServer(s.grpc, &accountsServer{reads: r})
+	assetsv1.RegisterAssetsServiceServer(s.grpc, &assetsServer{reads: r})
+	recordsv1.RegisterRecordsServiceServer(s.grpc, &recordsServer{reads: r})
+	membershipv1.RegisterMembershipServiceServer(s.grpc, &membershipServer{reads: r})
+	governancev1.RegisterGovernanceServiceServer(s.grpc, &governanceServer{reads: r})
+	proposalsv1.RegisterProposalsServiceServer(s.grpc, &proposalsServer{reads: r})
+	historyv1.RegisterHistoryServiceServer(s.grpc, &historyServer{reads: r, index: s.cfg.History})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
 }
 
-// Ready says whether the node can be relied on: it has a state, and follows the network.
-func (s *Server) Ready() bool { return s.cfg.App.Height() > 0 && s.cfg.Engine.Status().Following }
+// maxClockOffset is how far a node's clock may be off those of its peers. Beyond it the node judges expiries and tokens
+// wrongly, and the times that it proposes hold the network up.
+const maxClockOffset = 30 * time.Second
+
+// Ready says whether the node can be relied on: it has a state, follows the network, and its clock is right.
+func (s *Server) Ready() bool { return s.ready(s.cfg.Engine.Status()) }
+
+func (s *Server) ready(engine EngineStatus) bool {
+	return s.cfg.App.Height() > 0 && engine.Following && !clockOff(engine)
+}
+
+// clockOff reports whether the node's clock is known to be wrong.
+func clockOff(engine EngineStatus) bool {
+	return engine.ClockKnown && engine.ClockOffset.Abs() > maxClockOffset
+}
+
+// waiting says, for people, what the node waits for before it can be relied on.
+func waiting(engine EngineStatus) string {
+	if !clockOff(engine) {
+		return engine.Waiting
+	}
+	direction := "ahead of"
+	if engine.ClockOffset < 0 {
+		direction = "behind"
+	}
+	clock := fmt.Sprintf("this node's clock is %v %s those of its peers, %v are allowed: set it",
+		engine.ClockOffset.Abs().Round(time.Second), direction, maxClockOffset)
+	if engine.Waiting == "" {
+		return clock
+	}
+	return clock + "; " + engine.Waiting
+}
 
 // Run serves until the context ends, then lets calls under way finish for a moment. It returns nil then, or the error that
 // ended it.
@@ -210,11 +319,18 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
+		if err := s.grpc.inner.Serve(s.grpc.memory); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			return fmt.Errorf("serve gRPC in memory: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
 		s.tellHealth(ctx)
 		s.health.Shutdown()
-		hard := time.AfterFunc(stopGrace, s.grpc.Stop)
+		s.feed.stop()
+		hard := time.AfterFunc(stopGrace, s.grpc.stop)
 		defer hard.Stop()
-		s.grpc.GracefulStop()
+		s.grpc.gracefulStop()
 		return nil
 	})
 	return group.Wait()

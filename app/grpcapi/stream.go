@@ -71,7 +71,7 @@ func (s *ledgerServer) SubmitStream(stream ledgerv1.LedgerService_SubmitStreamSe
 
 // submitOne submits one transaction of a stream, and calls examined when its bytes are needed no more.
 func (s *ledgerServer) submitOne(ctx context.Context, q *ledgerv1.SubmitStreamRequest, examined func()) *ledgerv1.SubmitStreamResponse {
-	t, err := s.app.Pool().Submit(ctx, q.Tx)
+	t, err := s.app.Pool().From(clientOf(ctx)).Submit(ctx, q.Tx)
 	examined()
 	r, err := s.submitted(ctx, t, err, q.Wait)
 	if err == nil {

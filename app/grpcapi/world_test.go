@@ -25,6 +25,7 @@ import (
 	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
+	proofv1 "github.com/althing-ledger/althing/proto/gen/althing/proof/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
 	"github.com/althing-ledger/althing/state/statetest"
@@ -40,27 +41,40 @@ func blockTime(height uint64) time.Time { return genesisTime.Add(time.Duration(h
 type world struct {
 	t       testing.TB
 	app     *app.App
+	store   *state.Store
 	key     keys.PrivateKey
 	chainID string
+	genesis []byte // the file
+	height  uint64
+	server  *Server // the first that serves
+
+	nodeKey, validatorKey keys.PrivateKey
 }
 
 func newWorld(t testing.TB, pool mempool.Config) *world {
+	return newWorldOf(t, pool, func(*genesisv1.Genesis) {})
+}
+
+// newWorldOf is newWorld with a changed genesis document.
+func newWorldOf(t testing.TB, pool mempool.Config, change func(*genesisv1.Genesis)) *world {
 	t.Helper()
-	w := &world{t: t, key: generate(t)}
-	public := w.key.Public()
+	w := &world{t: t, key: generate(t), nodeKey: generate(t), validatorKey: generate(t)}
 	doc := &genesisv1.Genesis{
 		Format: 1, Name: "test", Time: timestamppb.New(genesisTime), FeatureLevel: app.FeatureLevel, Orgs: []string{"acme"},
 		Accounts: []*accountsv1.Account{{
 			Name: admin, Threshold: 1, Roles: []string{"admin", "issuer", "payer"},
-			Keys: []*accountsv1.WeightedKey{{Weight: 1, PublicKey: &keysv1.PublicKey{
-				Scheme: keysv1.SignatureScheme(public.Scheme()), Key: public.Bytes(),
-			}}},
+			Keys: []*accountsv1.WeightedKey{{Weight: 1, PublicKey: wireKey(w.key)}},
 		}},
-		Nodes: []*membershipv1.Node{{
-			Name: "acme-1", Org: "acme", Power: 10, Addresses: []string{"127.0.0.1:26656"},
-			NodeKey: generate(t).Public().Bytes(), ValidatorKey: generate(t).Public().Bytes(),
+		Nodes: []*membershipv1.AddNode{{
+			Node: &membershipv1.Node{
+				Name: "acme-1", Org: "acme", Power: 10, Addresses: []string{"127.0.0.1:26656"},
+				NodeKey: w.nodeKey.Public().Bytes(), ValidatorKey: w.validatorKey.Public().Bytes(),
+			},
+			NodeKeyProof:      prove(t, w.nodeKey, tx.UseNode),
+			ValidatorKeyProof: prove(t, w.validatorKey, tx.UseValidator),
 		}},
 	}
+	change(doc)
 	file, err := app.EncodeGenesis(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +83,7 @@ func newWorld(t testing.TB, pool mempool.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.chainID = genesis.ChainID
+	w.chainID, w.genesis = genesis.ChainID, file
 	store, err := state.Open(statetest.Config(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +93,7 @@ func newWorld(t testing.TB, pool mempool.Config) *world {
 			t.Error(err)
 		}
 	})
+	w.store = store
 	pool.Now = func() time.Time { return blockTime(1) }
 	if w.app, err = app.New(app.Config{Genesis: genesis, Store: store, Pool: pool}); err != nil {
 		t.Fatal(err)
@@ -100,6 +115,19 @@ func newWorld(t testing.TB, pool mempool.Config) *world {
 	return w
 }
 
+func prove(t testing.TB, key keys.PrivateKey, use tx.Use) []byte {
+	t.Helper()
+	proof, err := tx.ProvePossession(key, use, "acme-1", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proof
+}
+
+func wireKey(key keys.PrivateKey) *keysv1.PublicKey {
+	return &keysv1.PublicKey{Scheme: keysv1.SignatureScheme(key.Public().Scheme()), Key: key.Public().Bytes()}
+}
+
 func generate(t testing.TB) keys.PrivateKey {
 	t.Helper()
 	key, err := keys.Generate(keys.SchemeEd25519, rand.Reader)
@@ -112,6 +140,7 @@ func generate(t testing.TB) keys.PrivateKey {
 // decide runs and commits a block.
 func (w *world) decide(height uint64, txs ...[]byte) {
 	w.t.Helper()
+	w.height = height
 	hash := sha256.Sum256([]byte{byte(height)})
 	if _, err := w.app.FinalizeBlock(context.Background(), &abci.RequestFinalizeBlock{
 		Height: int64(height), Time: blockTime(height), Txs: txs, Hash: hash[:],
@@ -126,10 +155,16 @@ func (w *world) decide(height uint64, txs ...[]byte) {
 // create returns a signed transaction that creates an asset, and its id and expiry.
 func (w *world) create(asset string) (raw []byte, id tx.ID, expiresAt time.Time) {
 	w.t.Helper()
-	expiresAt = blockTime(1).Add(time.Minute)
-	body, err := tx.NewBody(w.chainID, expiresAt, rand.Reader, &ledgerv1.Operation{
+	return w.sign(&ledgerv1.Operation{
 		Account: admin, Kind: &ledgerv1.Operation_AssetCreate{AssetCreate: &assetsv1.Create{Asset: asset}},
 	})
+}
+
+// sign returns a transaction of the admin.
+func (w *world) sign(op *ledgerv1.Operation) (raw []byte, id tx.ID, expiresAt time.Time) {
+	w.t.Helper()
+	expiresAt = blockTime(w.height).Add(time.Minute)
+	body, err := tx.NewBody(w.chainID, expiresAt, rand.Reader, op)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -146,20 +181,41 @@ func (w *world) create(asset string) (raw []byte, id tx.ID, expiresAt time.Time)
 	return raw, id, expiresAt
 }
 
+// do has the admin do something in a block of its own.
+func (w *world) do(op *ledgerv1.Operation) {
+	w.t.Helper()
+	op.Account = admin
+	raw, id, expiresAt := w.sign(op)
+	w.decide(w.height+1, raw)
+	at, err := w.app.Transaction(id, expiresAt.UnixNano())
+	if err != nil || at.Outcome.GetCode() != ledgerv1.Code_CODE_OK {
+		w.t.Fatalf("%v: %v %v", op, at.Outcome, err)
+	}
+}
+
 // ledger is a service for which a number of calls may wait.
 func (w *world) ledger(waiters int) *ledgerServer {
+	now := func() time.Time { return blockTime(1) }
+	readers, err := newAccess(w.app, now)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return &ledgerServer{
-		app: w.app, engine: noBlocks{}, now: func() time.Time { return blockTime(1) }, ready: func() bool { return true },
+		app: w.app, engine: noBlocks{}, access: readers, now: now, ready: func(EngineStatus) bool { return true },
 		committed: func(time.Duration) {},
-		waiters:   newShares(waiters), watchers: newShares(8),
+		waiters:   newShares(waiters), watchers: newShares(8), feed: newFeed(),
 	}
 }
 
 // noBlocks is an engine that keeps no block.
 type noBlocks struct{}
 
-func (noBlocks) Status() EngineStatus        { return EngineStatus{Following: true} }
-func (noBlocks) Block(uint64) (Block, error) { return Block{}, ErrBlockPruned }
+func (noBlocks) Status() EngineStatus                               { return EngineStatus{Following: true} }
+func (noBlocks) Block(uint64) (Block, error)                        { return Block{}, ErrBlockPruned }
+func (noBlocks) Header(uint64) ([]byte, error)                      { return nil, ErrBlockPruned }
+func (noBlocks) SignedHeader(uint64) (*proofv1.SignedHeader, error) { return nil, ErrBlockPruned }
+func (noBlocks) Progress() Progress                                 { return Progress{} }
+func (noBlocks) Signing(int) []SigningRecord                        { return nil }
 
 // serve runs a server until the test ends and returns its address.
 func (w *world) serve(change func(*Config)) string {
@@ -173,6 +229,9 @@ func (w *world) serve(change func(*Config)) string {
 	server, err := New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.server == nil {
+		w.server = server
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -1,13 +1,19 @@
 // Package membership owns the registry of nodes: which processes may join the mesh, which of them vote and with what
-// power, and where they are reached. The list is the network: nothing else admits a connection.
+// power, where they are reached, how all that came about, and what validators were convicted of. The list is the network:
+// nothing else admits a connection.
 //
 // Invariants, held by every write:
 //
-//   - a node belongs to an organisation that exists; its name is unique;
-//   - a key stands in the registry once, be it a node's or a validator's;
-//   - a node votes if and only if it has a validator key and power;
-//   - there are at most 1024 nodes, and 1 to 100 of them vote.
+//   - a listed node belongs to a member, suspended or not; its name is never given twice, and removed nodes keep their entry;
+//   - a key is registered once and for ever, be it a node's or a validator's, with a proof that its owner has it;
+//   - in the set of validators after the next block, those and only those have a seat that are listed, of an active org and
+//     have power: 1 to 100 of them, of at most 1024 nodes;
+//   - those who stay connected after a block hold more than two thirds of the power of the sets that decide the next ones,
+//     and whoever joins a set of three or more holds less than a third.
 //
-// The genesis writes the registry. [List] is what the mesh reconciles with after a commit; it may be called from any
-// goroutine that owns the view.
+// The operations (AddNode, RemoveNode, SetAddresses, SetPower, RotateNodeKey, RotateValidatorKey), what follows an operation
+// on an org (OrgAdmitted, OrgSuspended, OrgResumed, OrgRemoved, AllotmentSet) and [Convict] run on the consensus goroutine;
+// Convict before the transactions of its block. What block H decides about votes acts at H+2, and [Updates] is what the engine
+// is told of it at the end of H. [Load] makes the [Registry], which the mesh asks from any goroutine. DESIGN.md argues the
+// rules, that of the quorum first of all.
 package membership

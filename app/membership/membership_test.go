@@ -3,7 +3,6 @@ package membership_test
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -12,23 +11,41 @@ import (
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
 	"github.com/althing-ledger/althing/state/statetest"
 )
 
 var orgs = []string{"acme", "globex"}
 
-func key(t *testing.T, name string) []byte {
+func key(t testing.TB, name string) []byte {
 	t.Helper()
 	return exectest.PrivateKey(t, "ed:"+name).Public().Bytes()
 }
 
-func validator(t *testing.T, name string) *membershipv1.Node {
+func validator(t testing.TB, name string) *membershipv1.Node {
 	t.Helper()
 	return &membershipv1.Node{
 		Name: name, Org: "acme", NodeKey: key(t, name+" node"), ValidatorKey: key(t, name+" validator"),
 		Power: membership.DefaultPower, Addresses: []string{name + ".acme.example:26656"},
 	}
+}
+
+// proven is the operation that lists a node, with the proofs of the keys that have its name.
+func proven(t testing.TB, node *membershipv1.Node) *membershipv1.AddNode {
+	t.Helper()
+	op := &membershipv1.AddNode{Node: node, NodeKeyProof: prove(t, node.Name+" node", tx.UseNode, node.Name, node.Org)}
+	if len(node.ValidatorKey) > 0 {
+		op.ValidatorKeyProof = prove(t, node.Name+" validator", tx.UseValidator, node.Name, node.Org)
+	}
+	return op
+}
+
+func prove(t testing.TB, key string, use tx.Use, node, org string) []byte {
+	t.Helper()
+	proof, err := tx.ProvePossession(exectest.PrivateKey(t, "ed:"+key), use, node, org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proof
 }
 
 func TestCheckNode(t *testing.T) {
@@ -47,7 +64,13 @@ func TestCheckNode(t *testing.T) {
 		"no node key":      {func(n *membershipv1.Node) { n.NodeKey = nil }, "node_key"},
 		"small node key":   {func(n *membershipv1.Node) { n.NodeKey = small }, "node_key"},
 		"short vote key":   {func(n *membershipv1.Node) { n.ValidatorKey = n.ValidatorKey[:31] }, "validator_key"},
-		"no power":         {func(n *membershipv1.Node) { n.Power = 0 }, "power is 0"},
+		"no power yet":     {func(n *membershipv1.Node) { n.Power = 0 }, ""},
+		"one key for both": {func(n *membershipv1.Node) { n.ValidatorKey = n.NodeKey }, "are the same"},
+		"listed height":    {func(n *membershipv1.Node) { n.ListedHeight = 1 }, "fields that the ledger fills in"},
+		"former key":       {func(n *membershipv1.Node) { n.FormerNodeKey = n.NodeKey }, "fields that the ledger fills in"},
+		"former key until": {func(n *membershipv1.Node) { n.FormerNodeKeyUntil = 1 }, "fields that the ledger fills in"},
+		"removed":          {func(n *membershipv1.Node) { n.RemovedHeight = 1 }, "fields that the ledger fills in"},
+		"convicted":        {func(n *membershipv1.Node) { n.ConvictedHeight = 1 }, "fields that the ledger fills in"},
 		"little power":     {func(n *membershipv1.Node) { n.Power = 9 }, "power is 9"},
 		"too much power":   {func(n *membershipv1.Node) { n.Power = membership.MaxPower + 1 }, "power is 1000001"},
 		"power of none":    {func(n *membershipv1.Node) { n.ValidatorKey = nil }, "without a validator_key"},
@@ -58,7 +81,11 @@ func TestCheckNode(t *testing.T) {
 	} {
 		node := validator(t, "acme-1")
 		test.change(node)
-		if err := membership.CheckNode(node); (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+		err := membership.CheckNode(node)
+		if code, verdict := tx.CodeOf(err); !verdict || code >= 100 {
+			t.Errorf("%s: %v has the code %v", name, err, code)
+		}
+		if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
@@ -128,39 +155,54 @@ func TestAddresses(t *testing.T) {
 
 func TestGenesisRefuses(t *testing.T) {
 	t.Parallel()
-	many := func(n int, change func(*membershipv1.Node)) []*membershipv1.Node {
-		var nodes []*membershipv1.Node
+	many := func(n int, change func(*membershipv1.Node)) []*membershipv1.AddNode {
+		var nodes []*membershipv1.AddNode
 		for i := range n {
 			node := validator(t, fmt.Sprintf("acme-%d", i))
+			op := proven(t, node)
 			if i > 0 {
 				change(node)
+				op = proven(t, node)
 			}
-			nodes = append(nodes, node)
+			nodes = append(nodes, op)
 		}
 		return nodes
 	}
 	observer := func(n *membershipv1.Node) { n.ValidatorKey, n.Power = nil, 0 }
+	foreign := many(2, func(*membershipv1.Node) {})
+	foreign[1].NodeKeyProof = foreign[0].NodeKeyProof
+	twice := many(2, func(*membershipv1.Node) {})
+	twice[1].Node.NodeKey = twice[0].Node.NodeKey
+	twice[1].NodeKeyProof = prove(t, "acme-0 node", tx.UseNode, "acme-1", "acme")
+	votes := many(2, func(*membershipv1.Node) {})
+	votes[1].Node.ValidatorKey = votes[0].Node.ValidatorKey
+	votes[1].ValidatorKeyProof = prove(t, "acme-0 validator", tx.UseValidator, "acme-1", "acme")
+	crossed := many(2, func(*membershipv1.Node) {})
+	crossed[1].Node.ValidatorKey = crossed[0].Node.NodeKey
+	crossed[1].ValidatorKeyProof = prove(t, "acme-0 node", tx.UseValidator, "acme-1", "acme")
+	same := many(2, func(*membershipv1.Node) {})
+	same[1] = same[0]
 	for name, test := range map[string]struct {
-		nodes []*membershipv1.Node
+		nodes []*membershipv1.AddNode
 		want  []string
 	}{
 		"none":        {nil, []string{"0 of them are validators"}},
-		"nil":         {[]*membershipv1.Node{nil}, []string{"nodes[0]"}},
-		"1025 nodes":  {make([]*membershipv1.Node, 1025), []string{"1025, at most 1024"}},
-		"same name":   {many(2, func(n *membershipv1.Node) { n.Name = "acme-0" }), []string{"nodes[1] (acme-0): listed twice"}},
+		"nil":         {[]*membershipv1.AddNode{nil}, []string{"nodes[0]"}},
+		"no node":     {[]*membershipv1.AddNode{{}}, []string{"nodes[0]"}},
+		"1025 nodes":  {make([]*membershipv1.AddNode, 1025), []string{"1025, at most 1024"}},
+		"same name":   {same, []string{"nodes[1] (acme-0): listed twice"}},
 		"strange org": {many(2, func(n *membershipv1.Node) { n.Org = "hooli" }), []string{"nodes[1] (acme-1): its org hooli"}},
-		"same node key": {
-			many(2, func(n *membershipv1.Node) { n.NodeKey = key(t, "acme-0 node") }), []string{"node_key is a key of acme-0 already"},
+		"no proof":    {[]*membershipv1.AddNode{{Node: validator(t, "acme-1")}}, []string{"nodes[0] (acme-1): the proof that acme-1 has the node key"}},
+		"another's":   {foreign, []string{"nodes[1] (acme-1): the proof that acme-1 has the node key"}},
+		"a filled field": {
+			many(2, func(n *membershipv1.Node) { n.ListedHeight = 7 }), []string{"nodes[1] (acme-1)", "ledger fills in"},
 		},
-		"same validator key": {
-			many(2, func(n *membershipv1.Node) { n.ValidatorKey = key(t, "acme-0 validator") }), []string{"validator_key is a key of acme-0"},
-		},
-		"one key for both": {
-			many(2, func(n *membershipv1.Node) { n.ValidatorKey = n.NodeKey }), []string{"validator_key is a key of acme-1"},
-		},
-		"101 validators": {many(101, func(*membershipv1.Node) {}), []string{"101 of them are validators: list 1 to 100"}},
-		"only observers": {many(3, observer)[1:], []string{"0 of them"}},
-		"all at once":    {many(3, func(n *membershipv1.Node) { n.Org, n.NodeKey = "hooli", nil }), []string{"nodes[1]", "nodes[2]"}},
+		"same node key":      {twice, []string{"node_key is a key of acme-0 already"}},
+		"same validator key": {votes, []string{"validator_key is a key of acme-0"}},
+		"node votes":         {crossed, []string{"validator_key is a key of acme-0"}},
+		"101 validators":     {many(101, func(*membershipv1.Node) {}), []string{"101 of them are validators: list 1 to 100"}},
+		"only observers":     {many(3, observer)[1:], []string{"0 of them"}},
+		"all at once":        {many(3, func(n *membershipv1.Node) { n.Org, n.NodeKey = "hooli", nil }), []string{"nodes[1]", "nodes[2]"}},
 	} {
 		var kv statetest.Memory
 		err := membership.Genesis(&kv, orgs, test.nodes)
@@ -169,84 +211,13 @@ func TestGenesisRefuses(t *testing.T) {
 				t.Errorf("%s: %v does not say %q", name, err, want)
 			}
 		}
+		if _, verdict := tx.CodeOf(err); verdict {
+			t.Errorf("%s: a mistake in a document passes for a verdict on a transaction", name)
+		}
 		if kv.Len() != 0 {
 			t.Errorf("%s: something was written", name)
 		}
 	}
 }
 
-func TestRegistry(t *testing.T) {
-	t.Parallel()
-	store := statetest.New(t)
-	names := []string{"acme-1", "acme-2", "globex-1"}
-	statetest.Commit(t, store, func(o *state.Overlay) {
-		var nodes []*membershipv1.Node
-		for _, name := range []string{"globex-1", "acme-2", "acme-1"} {
-			nodes = append(nodes, validator(t, name))
-		}
-		nodes[0].Org = "globex"
-		nodes[1].ValidatorKey, nodes[1].Power = nil, 0
-		if err := membership.Genesis(o, orgs, nodes); err != nil {
-			t.Fatal(err)
-		}
-	})
-	view := store.Latest()
-	defer view.Release()
-
-	list, err := membership.List(view)
-	if err != nil || len(list) != 3 {
-		t.Fatal(list, err)
-	}
-	for i, node := range list {
-		if node.Name != names[i] {
-			t.Errorf("node %d is %s", i, node.Name)
-		}
-	}
-	got, err := membership.GetNode(view, &membershipv1.GetNodeRequest{Name: "globex-1"})
-	if err != nil || got.Height != 1 || got.Node.Org != "globex" || got.Node.Power != 10 {
-		t.Error(got, err)
-	}
-	for size := range uint32(5) {
-		var paged []string
-		q := &membershipv1.ListNodesRequest{PageSize: size}
-		for first := true; first || q.Page != ""; first = false {
-			answer, err := membership.ListNodes(view, q)
-			if err != nil || answer.Height != 1 {
-				t.Fatal(answer, err)
-			}
-			for _, node := range answer.Nodes {
-				paged = append(paged, node.Name)
-			}
-			q.Page = answer.NextPage
-		}
-		if !slices.Equal(paged, names) {
-			t.Errorf("pages of %d: %q", size, paged)
-		}
-	}
-	if _, err := membership.GetNode(view, &membershipv1.GetNodeRequest{Name: "hooli-1"}); !rejects(err, ledgerv1.Code_CODE_NOT_FOUND) {
-		t.Error(err)
-	}
-	if _, err := membership.GetNode(view, &membershipv1.GetNodeRequest{Name: "\x00"}); !rejects(err, ledgerv1.Code_CODE_BAD_NAME) {
-		t.Error(err)
-	}
-	if _, err := membership.ListNodes(view, &membershipv1.ListNodesRequest{Page: "?"}); !rejects(err, ledgerv1.Code_CODE_BAD_FIELD) {
-		t.Error(err)
-	}
-}
-
 func rejects(err error, code ledgerv1.Code) bool { return errors.Is(err, &tx.Rejection{Code: code}) }
-
-func TestListFailsLoudly(t *testing.T) {
-	t.Parallel()
-	kv := &statetest.Memory{Fail: statetest.ErrInjected}
-	if _, err := membership.List(kv); !errors.Is(err, statetest.ErrInjected) {
-		t.Error(err)
-	}
-	kv.Fail = nil
-	for i := range membership.MaxNodes + 1 {
-		kv.Set(state.Key(state.PrefixNodes, fmt.Sprintf("n%d", i)), []byte{1})
-	}
-	if _, err := membership.List(kv); err == nil {
-		t.Error("a registry without bound")
-	}
-}

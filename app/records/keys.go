@@ -3,35 +3,35 @@ package records
 import (
 	"strings"
 
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // Names in keys have passed the rules for names: a part never holds the zero byte that separates parts.
 
 func collectionKey(collection string) []byte {
 	org, name, _ := strings.Cut(collection, "/")
-	return state.Key(state.PrefixCollections, org, name)
+	return keyspace.Key(keyspace.PrefixCollections, org, name)
 }
 
 func headKey(record string) []byte {
 	org, collection, id := split(record)
-	return state.Key(state.PrefixRecords, org, collection, id)
+	return keyspace.Key(keyspace.PrefixRecords, org, collection, id)
 }
 
 // headRange is the prefix of the heads of all records of a collection.
 func headRange(collection string) []byte {
 	org, name, _ := strings.Cut(collection, "/")
-	return state.Key(state.PrefixRecords, org, name, "")
+	return keyspace.Key(keyspace.PrefixRecords, org, name, "")
 }
 
 func versionKey(record string, version uint64) []byte {
-	return state.Uint64(historyRange(record), version)
+	return keyspace.Uint64(historyRange(record), version)
 }
 
 // historyRange is the prefix of all versions of a record.
 func historyRange(record string) []byte {
 	org, collection, id := split(record)
-	return state.Key(state.PrefixRecordHistory, org, collection, id, "")
+	return keyspace.Key(keyspace.PrefixRecordHistory, org, collection, id, "")
 }
 
 func split(record string) (org, collection, id string) {

@@ -13,7 +13,7 @@ import (
 	"github.com/althing-ledger/althing/app/exec/exectest"
 	"github.com/althing-ledger/althing/app/records"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // TestTranscripts runs testdata/transcripts; `go test -run Transcripts -rewrite` writes them anew, to be reviewed as a
@@ -50,16 +50,16 @@ func talk(t *testing.T, w *exectest.World, d *datadriven.TestData) string {
 			return records.Put(env, s, who, op)
 		})
 	case "collections":
-		return w.Leaves(t, state.PrefixCollections, w.Messages(new(recordsv1.Collection)))
+		return w.Leaves(t, keyspace.PrefixCollections, w.Messages(new(recordsv1.Collection)))
 	case "heads":
 		r := records.Read(w.State)
-		return w.Leaves(t, state.PrefixRecords, func(key, _ []byte) (string, error) {
+		return w.Leaves(t, keyspace.PrefixRecords, func(key, _ []byte) (string, error) {
 			name := strings.ReplaceAll(string(key[1:]), "\x00", "/")
 			version, err := r.Head(name)
 			return name + " " + strconv.FormatUint(version, 10), err
 		})
 	case "versions":
-		return w.Leaves(t, state.PrefixRecordHistory, w.Messages(new(recordsv1.Record)))
+		return w.Leaves(t, keyspace.PrefixRecordHistory, w.Messages(new(recordsv1.Record)))
 	}
 	t.Fatalf("unknown command %q", d.Cmd)
 	return ""

@@ -7,17 +7,16 @@ import (
 	"github.com/althing-ledger/althing/app/accounts"
 	"github.com/althing-ledger/althing/app/exec"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
-	"github.com/althing-ledger/althing/state"
 )
 
 // headFormat opens the value of a head; the newest version follows, eight bytes, big endian.
 const headFormat = 1
 
 // Reader reads collections and records. Its errors are I/O failures or corruption.
-type Reader struct{ kv state.Reader }
+type Reader struct{ kv exec.Reader }
 
 // Read returns a reader over kv.
-func Read(kv state.Reader) Reader { return Reader{kv} }
+func Read(kv exec.Reader) Reader { return Reader{kv} }
 
 // Collection returns the policy of a collection, nil if none was set.
 func (r Reader) Collection(name string) (*recordsv1.Collection, error) {
@@ -53,7 +52,7 @@ func (r Reader) Version(record string, version uint64) (*recordsv1.Record, error
 // Store reads and writes collections and records. It is the only code that writes them.
 type Store struct {
 	Reader
-	out state.Writer
+	out exec.Writer
 }
 
 // Open returns a store over kv.

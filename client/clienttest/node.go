@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -18,8 +19,10 @@ import (
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
+	historyv1 "github.com/althing-ledger/althing/proto/gen/althing/history/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
+	proposalsv1 "github.com/althing-ledger/althing/proto/gen/althing/proposals/v1"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 )
@@ -41,16 +44,28 @@ type Faults struct {
 	RetryAfter time.Duration
 	// RefuseExpired refuses this many submissions as expired.
 	RefuseExpired int
+	// LostSubmits takes this many submissions to nobody and answers with UNAVAILABLE, like a node that dies with them.
+	LostSubmits int
+	// RefuseBehind refuses this many submissions for what the ledger said long ago.
+	RefuseBehind int
 	// ChainID is what the node says instead of the ledger's.
 	ChainID string
 	// ClockOffset is added to the node's clock.
 	ClockOffset time.Duration
+	// BreakSubmitsAfter ends a stream of submissions after this many answers, with the next one in hand; 0 never does.
+	BreakSubmitsAfter int
 	// BreakWatchAfter ends a watch after this many blocks; 0 never does.
 	BreakWatchAfter int
 	// SkipInWatch leaves out the block of this height.
 	SkipInWatch uint64
 	// PrunedBelow is the oldest block that the node still has.
 	PrunedBelow uint64
+	// TokensExpired refuses this many reads as if their token had ended.
+	TokensExpired int
+	// ExpireWatchAfter ends a watch after this many blocks as if its token had ended; 0 never does.
+	ExpireWatchAfter int
+	// SayExpired takes transactions and says of each that it has expired.
+	SayExpired bool
 	// Behind is how many heights the node lags behind the ledger in its status.
 	Behind uint64
 }
@@ -68,6 +83,7 @@ type Node struct {
 	faults  Faults
 	calls   map[string]int // by full method
 	least   uint64         // min_height of the last read
+	tokens  int            // calls that came with a token
 	server  *grpc.Server   // nil while stopped
 	stopped chan struct{}  // closed when Serve has returned
 }
@@ -91,6 +107,13 @@ func (n *Node) LastMinHeight() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.least
+}
+
+// Tokens returns how many calls came with a token.
+func (n *Node) Tokens() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.tokens
 }
 
 func (n *Node) now() Faults {
@@ -146,6 +169,8 @@ func (n *Node) Start(t testing.TB) {
 	recordsv1.RegisterRecordsServiceServer(server, &recordsService{node: n})
 	membershipv1.RegisterMembershipServiceServer(server, &membershipService{node: n})
 	governancev1.RegisterGovernanceServiceServer(server, &governanceService{node: n})
+	proposalsv1.RegisterProposalsServiceServer(server, &proposalsService{node: n})
+	historyv1.RegisterHistoryServiceServer(server, &historyService{node: n})
 	n.mu.Lock()
 	n.server, n.stopped = server, stopped
 	n.mu.Unlock()
@@ -158,6 +183,9 @@ func (n *Node) Start(t testing.TB) {
 func (n *Node) arrive(ctx context.Context, method string) error {
 	n.mu.Lock()
 	n.calls[method]++
+	if headers, _ := metadata.FromIncomingContext(ctx); len(headers.Get("authorization")) > 0 {
+		n.tokens++
+	}
 	f := n.faults
 	if f.Starting > 0 && method != ledgerv1.LedgerService_GetStatus_FullMethodName {
 		n.faults.Starting--
@@ -165,6 +193,14 @@ func (n *Node) arrive(ctx context.Context, method string) error {
 		f.Starting = 0
 	}
 	n.mu.Unlock()
+	if readsLedger(method) {
+		if err := n.mayRead(ctx); err != nil {
+			return err
+		}
+		if n.count(func(f *Faults) *int { return &f.TokensExpired }) {
+			return denied("TOKEN_EXPIRED", "the token expired", n.ledger.Charter())
+		}
+	}
 	if f.Starting > 0 {
 		return notReady()
 	}

@@ -10,16 +10,13 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
-	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
-	membershipv1 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 	"github.com/althing-ledger/althing/proto/names"
 	"github.com/althing-ledger/althing/proto/tx"
 )
@@ -36,6 +33,12 @@ func (s *ledgerService) Submit(ctx context.Context, req *ledgerv1.SubmitRequest)
 	}
 	if n.count(func(f *Faults) *int { return &f.RefuseExpired }) {
 		return nil, refused(tx.Reject(ledgerv1.Code_CODE_EXPIRED, "the transaction expired: sign it again"))
+	}
+	if n.count(func(f *Faults) *int { return &f.LostSubmits }) {
+		return nil, status.Error(codes.Unavailable, "the node has died")
+	}
+	if n.count(func(f *Faults) *int { return &f.RefuseBehind }) {
+		return nil, refused(tx.Reject(ledgerv1.Code_CODE_ORG_NOT_ACTIVE, "the org is suspended"))
 	}
 	id, err := n.ledger.submit(req.Tx)
 	if err != nil {
@@ -60,6 +63,9 @@ func (s *ledgerService) Submit(ctx context.Context, req *ledgerv1.SubmitRequest)
 }
 
 func (s *ledgerService) wait(ctx context.Context, id tx.ID, expiresAt *timestamppb.Timestamp) (ledgerv1.TxStatus, *ledgerv1.TxOutcome, error) {
+	if s.node.now().SayExpired {
+		return ledgerv1.TxStatus_TX_STATUS_EXPIRED, nil, nil
+	}
 	var expired <-chan time.Time
 	if expiresAt != nil {
 		timer := time.NewTimer(time.Until(expiresAt.AsTime()) + time.Millisecond)
@@ -82,6 +88,9 @@ func (s *ledgerService) wait(ctx context.Context, id tx.ID, expiresAt *timestamp
 
 func (s *ledgerService) GetTransaction(_ context.Context, req *ledgerv1.GetTransactionRequest) (*ledgerv1.GetTransactionResponse, error) {
 	state, outcome, _ := s.node.ledger.statusOf(tx.ID(req.Id), req.ExpiresAt)
+	if s.node.now().SayExpired {
+		state, outcome = ledgerv1.TxStatus_TX_STATUS_EXPIRED, nil
+	}
 	return &ledgerv1.GetTransactionResponse{Status: state, Outcome: outcome, Height: s.node.ledger.Height()}, nil
 }
 
@@ -101,46 +110,19 @@ func (s *ledgerService) GetBlock(_ context.Context, req *ledgerv1.GetBlockReques
 	return &ledgerv1.GetBlockResponse{Block: block}, nil
 }
 
-func (s *ledgerService) GetStatus(context.Context, *ledgerv1.GetStatusRequest) (*ledgerv1.GetStatusResponse, error) {
+func (s *ledgerService) GetStatus(ctx context.Context, _ *ledgerv1.GetStatusRequest) (*ledgerv1.GetStatusResponse, error) {
 	n, f := s.node, s.node.now()
+	answer := &ledgerv1.GetStatusResponse{
+		ChainId: cmp.Or(f.ChainID, n.ledger.ChainID), GenesisHash: n.ledger.GenesisHash[:], Node: n.Name, Org: n.Org, Phase: "following", Ready: true,
+		Now: timestamppb.New(time.Now().Add(f.ClockOffset)), Version: "test", FeatureLevel: 1,
+	}
+	if n.mayRead(ctx) != nil {
+		return answer, nil
+	}
 	block, _ := n.ledger.block(0)
-	return &ledgerv1.GetStatusResponse{
-		ChainId: cmp.Or(f.ChainID, n.ledger.ChainID), GenesisHash: n.ledger.GenesisHash[:], Node: n.Name, Org: n.Org,
-		Height: block.Height - min(f.Behind, block.Height), BlockTime: block.Time, AppHash: block.AppHash, Phase: "following", Ready: true,
-		OldestHeight: 1, OldestBlock: 1, Now: timestamppb.New(time.Now().Add(f.ClockOffset)), Version: "test", FeatureLevel: 1, Validator: true,
-	}, nil
-}
-
-func (s *ledgerService) Watch(req *ledgerv1.WatchRequest, stream grpc.ServerStreamingServer[ledgerv1.WatchResponse]) error {
-	ctx, next := stream.Context(), req.FromHeight
-	if next == 0 {
-		next = s.node.ledger.Height() + 1
-	}
-	for sent := 0; ; {
-		f := s.node.now()
-		if next < f.PrunedBelow {
-			return status.Errorf(codes.FailedPrecondition, "block %d is no longer kept, the oldest is %d", next, f.PrunedBelow)
-		}
-		if f.BreakWatchAfter > 0 && sent >= f.BreakWatchAfter {
-			return status.Error(codes.Unavailable, "the node shuts down")
-		}
-		block, changed := s.node.ledger.block(next)
-		if block == nil {
-			select {
-			case <-changed:
-				continue
-			case <-ctx.Done():
-				return status.FromContextError(ctx.Err()).Err()
-			}
-		}
-		if next != f.SkipInWatch {
-			if err := stream.Send(&ledgerv1.WatchResponse{Block: block}); err != nil {
-				return err
-			}
-			sent++
-		}
-		next++
-	}
+	answer.Height, answer.BlockTime, answer.AppHash = block.Height-min(f.Behind, block.Height), block.Time, block.AppHash
+	answer.OldestHeight, answer.OldestBlock, answer.Validator = 1, 1, true
+	return answer, nil
 }
 
 // page cuts a page out of names in ascending order. A page token is the last name of the page before.
@@ -311,26 +293,4 @@ func (s *assetsService) CheckSupply(context.Context, *assetsv1.CheckSupplyReques
 		})
 	}
 	return resp, nil
-}
-
-type membershipService struct {
-	membershipv1.UnimplementedMembershipServiceServer
-	node *Node
-}
-
-func (s *membershipService) ListNodes(context.Context, *membershipv1.ListNodesRequest) (*membershipv1.ListNodesResponse, error) {
-	n := s.node
-	listed := &membershipv1.Node{Name: n.Name, Org: n.Org, NodeKey: make([]byte, 32), ValidatorKey: make([]byte, 32), Power: 10, Addresses: []string{"127.0.0.1:1"}}
-	return &membershipv1.ListNodesResponse{Height: n.ledger.Height(), Nodes: []*membershipv1.Node{listed}}, nil
-}
-
-type governanceService struct {
-	governancev1.UnimplementedGovernanceServiceServer
-	node *Node
-}
-
-func (s *governanceService) GetCharter(context.Context, *governancev1.GetCharterRequest) (*governancev1.GetCharterResponse, error) {
-	charter := &governancev1.Charter{MaxBlockBytes: 4 << 20, MaxTxBytes: limits.Bytes, MaxOperations: limits.Operations, MaxSignatures: limits.Signatures,
-		MaxExpirySeconds: 86400, LongExpirySeconds: 600, LongExpiriesPerOrg: 10000, StaleBlockSeconds: 30, BlockIntervalMs: 200}
-	return &governancev1.GetCharterResponse{Height: s.node.ledger.Height(), Charter: charter, FeatureLevel: 1}, nil
 }

@@ -7,11 +7,15 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/althing-ledger/althing/keys"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
+	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
+	proposalsv1 "github.com/althing-ledger/althing/proto/gen/althing/proposals/v1"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 
 	"github.com/althing-ledger/althing/proto/amount"
@@ -27,6 +31,8 @@ type state struct {
 	holds       map[string]*assetsv1.Hold
 	collections map[string]*recordsv1.Collection
 	records     map[string][]*recordsv1.Record // all versions, oldest first
+	proposals   []*proposalsv1.Proposal        // by id, from 1
+	charter     *governancev1.Charter
 
 	height uint64
 	now    time.Time
@@ -46,6 +52,11 @@ func newState() *state {
 		holds:       map[string]*assetsv1.Hold{},
 		collections: map[string]*recordsv1.Collection{},
 		records:     map[string][]*recordsv1.Record{},
+		charter: &governancev1.Charter{
+			MaxBlockBytes: 4 << 20, MaxTxBytes: limits.Bytes, MaxOperations: limits.Operations, MaxSignatures: limits.Signatures,
+			MaxExpirySeconds: 86400, LongExpirySeconds: 600, LongExpiriesPerOrg: 10000, StaleBlockSeconds: 30, BlockIntervalMs: 200,
+			VotingPeriodSeconds: 7 * 86400, MaxTokenSeconds: 900, ReadAccess: governancev1.ReadAccess_READ_ACCESS_OPEN,
+		},
 	}
 }
 
@@ -53,6 +64,7 @@ func (s *state) clone() *state {
 	c := *s
 	c.accounts, c.assets, c.holdings = maps.Clone(s.accounts), maps.Clone(s.assets), maps.Clone(s.holdings)
 	c.holds, c.collections, c.records = maps.Clone(s.holds), maps.Clone(s.collections), maps.Clone(s.records)
+	c.proposals = slices.Clone(s.proposals)
 	return &c
 }
 
@@ -117,6 +129,16 @@ func (s *state) apply(index int, op *ledgerv1.Operation) (*ledgerv1.Event, error
 	case *ledgerv1.Operation_AccountRotateKey:
 		o := k.AccountRotateKey
 		return s.changeKeys(o.Name, 0, replace(o.OldKey, o.NewKey))
+	case *ledgerv1.Operation_AccountSetTokenKeys:
+		return s.setTokenKeys(k.AccountSetTokenKeys)
+	case *ledgerv1.Operation_ProposalCreate:
+		return s.propose(op.Account, k.ProposalCreate)
+	case *ledgerv1.Operation_ProposalVote:
+		return s.vote(op.Account, k.ProposalVote)
+	case *ledgerv1.Operation_ProposalWithdraw:
+		return s.withdraw(op.Account, k.ProposalWithdraw)
+	case *ledgerv1.Operation_CharterSet:
+		return s.setCharter(op.Account, k.CharterSet)
 	case *ledgerv1.Operation_AssetCreate:
 		return s.createAsset(k.AssetCreate)
 	case *ledgerv1.Operation_AssetMint:
@@ -167,7 +189,9 @@ func (s *state) setRoles(o *accountsv1.SetRoles) (*ledgerv1.Event, error) {
 	if old == nil {
 		return nil, missing("account", o.Name)
 	}
-	s.accounts[o.Name] = &accountsv1.Account{Name: old.Name, Keys: old.Keys, Threshold: old.Threshold, Roles: o.Roles, CreatedHeight: old.CreatedHeight}
+	account := proto.CloneOf(old)
+	account.Roles = o.Roles
+	s.accounts[o.Name] = account
 	event := &accountsv1.RolesSet{Name: o.Name, Roles: o.Roles}
 	return &ledgerv1.Event{Kind: &ledgerv1.Event_AccountRolesSet{AccountRolesSet: event}}, nil
 }
@@ -184,7 +208,9 @@ func (s *state) changeKeys(name string, threshold uint32, change func([]*account
 	if list == nil {
 		return nil, missing("such key of", name)
 	}
-	s.accounts[name] = &accountsv1.Account{Name: name, Keys: list, Threshold: threshold, Roles: old.Roles, CreatedHeight: old.CreatedHeight}
+	account := proto.CloneOf(old)
+	account.Keys, account.Threshold = list, threshold
+	s.accounts[name] = account
 	event := &accountsv1.KeysChanged{Name: name, Keys: list, Threshold: threshold}
 	return &ledgerv1.Event{Kind: &ledgerv1.Event_AccountKeysChanged{AccountKeysChanged: event}}, nil
 }

@@ -51,7 +51,7 @@ func newAssetBalanceCommand(s *streams) *cobra.Command {
 				balance
 				Height uint64 `json:"height"`
 			}{b, resp.Height}
-			return s.show(g, value, func(out io.Writer) {
+			return s.showProven(g, resp.Height, value, func(out io.Writer) {
 				fmt.Fprintf(out, "%s %s%s\n", b.Amount, b.Asset, heldWords(b))
 			})
 		}),
@@ -196,7 +196,7 @@ func newAssetShowCommand(s *streams) *cobra.Command {
 			l.units.learn(args[0], a.GetDecimals())
 			supply := formatUnits(resp.Supply, a.GetDecimals())
 			value := append(l.units.render(ctx, a), field{"supply", supply}, field{"height", resp.Height})
-			return s.show(g, value, func(out io.Writer) {
+			return s.showProven(g, resp.Height, value, func(out io.Writer) {
 				fmt.Fprintf(out, "asset\t%s\ndecimals\t%d\nsupply\t%s\ncap\t%s\nmint role\t%s\nfreeze role\t%s\n",
 					a.GetName(), a.GetDecimals(), supply, orDash(formatUnits(a.GetCap(), a.GetDecimals())), a.GetMintRole(), a.GetFreezeRole())
 			})
@@ -271,7 +271,7 @@ func newAssetCheckSupplyCommand(s *streams) *cobra.Command {
 				items = append(items, l.units.render(ctx, a))
 			}
 			value := object{{"height", resp.Height}, {"ok", resp.Ok}, {"assets", items}}
-			err = s.show(g, value, func(out io.Writer) {
+			err = s.showProven(g, resp.Height, value, func(out io.Writer) {
 				fmt.Fprintln(out, "ASSET\tSUPPLY\tBALANCES\tHOLDS\tOK")
 				for _, a := range resp.Assets {
 					show := func(base string) string { text, _ := l.units.format(ctx, a.Asset, base); return text }

@@ -48,7 +48,7 @@ func newBlockCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.show(g, value, func(out io.Writer) {
+			return s.showProven(g, value.Height, value, func(out io.Writer) {
 				fmt.Fprintf(out, "block\t%d\ntime\t%s\nhash\t%s\napp hash\t%s\nproposer\t%s\n", value.Height, value.Time, value.Hash, value.AppHash, value.Proposer)
 				showOutcomes(ctx, out, l.units, found)
 			})

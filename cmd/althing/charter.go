@@ -24,7 +24,7 @@ func newCharterCommand(s *streams) *cobra.Command {
 			}
 			charter := l.units.render(ctx, resp.GetCharter())
 			value := append(object{{"height", resp.Height}, {"feature_level", resp.FeatureLevel}}, charter...)
-			return s.show(g, value, func(out io.Writer) {
+			return s.showProven(g, resp.Height, value, func(out io.Writer) {
 				for _, f := range value {
 					fmt.Fprintf(out, "%s\t%v\n", f.name, f.value)
 				}

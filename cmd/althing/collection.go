@@ -36,7 +36,7 @@ func newCollectionShowCommand(s *streams) *cobra.Command {
 			}
 			c := resp.GetCollection()
 			value := append(l.units.render(ctx, c), field{"set", resp.Set}, field{"height", resp.Height})
-			return s.show(g, value, func(out io.Writer) {
+			return s.showProven(g, resp.Height, value, func(out io.Writer) {
 				fmt.Fprintf(out, "collection\t%s\nwriters\t%s\ncosign\t%v\nset\t%v\n", c.GetName(), grantWords(c.GetWriters()), c.GetCosign(), resp.Set)
 			})
 		}),

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/althing-ledger/althing/client/clienttest"
+	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 )
 
 // TestEveryCommandHasHelp holds every command to a short text and an example that names it.
@@ -38,11 +39,12 @@ func TestInterrupt(t *testing.T) {
 	n := clienttest.Start(t, 1)
 	n.Ledger.Pause()
 	var out, errs bytes.Buffer
-	s := &streams{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(string) string { return n.Dir }, now: time.Now}
+	getenv := func(name string) string { return map[string]string{networkVariable: n.Dir}[name] }
+	s := &streams{in: strings.NewReader(""), out: &out, err: &errs, getenv: getenv, now: time.Now}
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan int)
 	go func() {
-		code <- execute(ctx, []string{"asset", "create", "acme/usd", "--decimals", "2", "--as", "acme/admin", "--output", "json"}, s)
+		code <- execute(ctx, []string{"asset", "create", "acme/usd", "--decimals", "2", "--as", "acme/admin", "--output", "json", "--unverified"}, s)
 	}()
 	for n.Nodes[0].Calls("/althing.ledger.v1.LedgerService/Submit") == 0 {
 		<-time.After(time.Millisecond)
@@ -92,6 +94,30 @@ func FuzzParseOperations(f *testing.F) {
 		_, ops, err := parseOperations(data)
 		if err == nil && len(ops) == 0 {
 			t.Error("neither operations nor an error")
+		}
+	})
+}
+
+func FuzzParseProposalFile(f *testing.F) {
+	f.Add([]byte(`{"title": "t", "operations": [{"nodeRemove": {"name": "acme-1", "spread": true}}]}`))
+	f.Add([]byte(`{"operations": [{"accountSetTokenKeys": {"name": "acme/a1", "tokenKeys": ["ed25519:00"]}}]}`))
+	f.Add([]byte(`{"operations": [{"nodeAdd": {"node": {"name": "acme-1", "nodeKey": "00"}, "nodeKeyProof": "00"}}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, ops, err := parseProposalFile(data)
+		if err == nil && len(ops) == 0 {
+			t.Error("neither operations nor an error")
+		}
+	})
+}
+
+func FuzzSetCharter(f *testing.F) {
+	for _, text := range []string{"block_interval_ms=500", "read_access=members", "read_roles=-", "read_roles=auditor,writer", "rules.default=1/2", "rules.nodes=3/4:acme,globex"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		charter := new(governancev1.Charter)
+		if setCharter(charter, text) == nil && charterWords(charter) == "none" {
+			t.Errorf("%q changes nothing, and that is no error", text)
 		}
 	})
 }

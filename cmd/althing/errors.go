@@ -215,6 +215,14 @@ func hintOf(cmd *cobra.Command, err error) string {
 		return "give it longer with --timeout"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "give it longer with --timeout; `althing status` shows how the nodes are"
+	case errors.Is(err, client.ErrLie):
+		return "nothing of that answer was used: tell whoever runs that node; `althing status` shows how all are"
+	case errors.Is(err, client.ErrNoProof):
+		return "a node of a newer version proves it: choose one with --node, or believe it with --unverified"
+	case errors.Is(err, client.ErrStale):
+		return "the node is behind the others: try again in a moment, or choose another one with --node"
+	case errors.Is(err, client.ErrReceipt):
+		return "what the message says cannot be proven that way; `althing tx receipt --help` says what can"
 	case errors.Is(err, client.ErrUnreachable) && cmd.CommandPath() == statusCommand:
 		return "is the network running? check --network and --node; --timeout gives the nodes longer"
 	case errors.Is(err, client.ErrUnreachable):
@@ -223,6 +231,12 @@ func hintOf(cmd *cobra.Command, err error) string {
 		return "set this machine's clock, for example with a time service, and try again"
 	case errors.Is(err, client.ErrNoKey):
 		return "`althing key list` shows the keys of this network; --key FILE names another"
+	case errors.Is(err, client.ErrTokenRequired):
+		return "say as whom you read: --read-as ORG/NAME, or " + readerVariable + "; `althing account set-token-key ORG/NAME --as ORG/NAME` makes and registers the key for it"
+	case errors.Is(err, client.ErrTokenInvalid):
+		return "`althing account set-token-key ORG/NAME --as ORG/NAME` registers the key; the clocks of this machine and the node must agree"
+	case errors.Is(err, client.ErrForbidden):
+		return "the charter says which roles may read; an admin of the organisation gives an account roles with `althing account set-roles`"
 	case errors.Is(err, client.ErrTransaction):
 		return "`althing tx build` and --sign-only write transaction files, `althing tx show FILE` explains one"
 	case errors.As(err, &refused):
@@ -287,8 +301,32 @@ func codeHint(code ledgerv1.Code) string {
 		return "`althing collection show ORG/COLLECTION` shows who may write; --cosigner ORG/NAME names a second writer"
 	case ledgerv1.Code_CODE_NOT_FOUND, ledgerv1.Code_CODE_BAD_NAME:
 		return "check the name; the `list` commands show what there is"
-	case ledgerv1.Code_CODE_TOO_LARGE:
+	case ledgerv1.Code_CODE_TOO_LARGE, ledgerv1.Code_CODE_LIMIT_REACHED, ledgerv1.Code_CODE_STORAGE_FULL, ledgerv1.Code_CODE_ORG_BLOCK_FULL:
 		return "`althing charter show` shows the limits"
+	default:
+		return membershipHint(code)
+	}
+}
+
+// membershipHint says what to do about a code that is about members and their votes.
+func membershipHint(code ledgerv1.Code) string {
+	switch code {
+	case ledgerv1.Code_CODE_ORG_NOT_ACTIVE, ledgerv1.Code_CODE_WRONG_STATUS:
+		return "`althing org show ORG` shows the status of an organisation and why it has it"
+	case ledgerv1.Code_CODE_NO_POSSESSION:
+		return "`althing network init` makes keys with their proofs; a proof is good for one node of one organisation"
+	case ledgerv1.Code_CODE_QUORUM_LOST:
+		return "remove less at once, or say --spread; `althing validator list` shows who has how much power"
+	case ledgerv1.Code_CODE_KEY_USED:
+		return "make another key: those of nodes and validators are never used twice"
+	case ledgerv1.Code_CODE_BEYOND_ALLOTMENT, ledgerv1.Code_CODE_VOTE_REQUIRED:
+		return "ask the members: `althing proposal create` puts it to the vote; `althing org show ORG` shows what an organisation may do by itself"
+	case ledgerv1.Code_CODE_NOT_OPEN:
+		return "`althing proposal show ID` shows what has become of it"
+	case ledgerv1.Code_CODE_MAY_NOT_PROPOSE:
+		return "`althing charter show` lists the rules: who may propose what"
+	case ledgerv1.Code_CODE_LAST_ADMIN:
+		return "give another account of the organisation the role admin first"
 	default:
 		return "nothing changed; correct what it says and send it again"
 	}

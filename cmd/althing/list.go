@@ -76,7 +76,7 @@ func showList[M proto.Message](ctx context.Context, s *streams, g globals, l *li
 // showItems prints what showList prints, of things that are rendered already.
 func (s *streams) showItems(g globals, name string, height uint64, more bool, items []object, text func(io.Writer)) error {
 	value := object{{"height", height}, {name, items}, {"more", more}}
-	if err := s.show(g, value, text); err != nil {
+	if err := s.showProven(g, height, value, text); err != nil {
 		return err
 	}
 	if more {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/consensus"
+	"github.com/althing-ledger/althing/consensus/signer"
 	"github.com/althing-ledger/althing/internal/home"
 	"github.com/althing-ledger/althing/internal/node"
 	"github.com/althing-ledger/althing/state"
@@ -25,7 +26,9 @@ import (
 const healthTimeout = 5 * time.Second
 
 func newNetworkCommand(s *streams) *cobra.Command {
-	return noun("network", "Run a node of a network", newNetworkStartCommand(s), newNetworkHealthCommand(s))
+	return noun("network", "Make networks, join them, run their nodes",
+		newNetworkStartCommand(s), newNetworkHealthCommand(s), newNetworkInitCommand(s), newNetworkNewCommand(s),
+		newNetworkJoinCommand(s), newNetworkTicketCommand(s))
 }
 
 func newNetworkStartCommand(s *streams) *cobra.Command {
@@ -39,6 +42,9 @@ when a part of the node failed; the last line says why.`,
 		Example: `  althing network start --home althing-testnet/nodes/acme-1`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if home.Incomplete(dir) {
+				return hint(usagef("the home %s does not know its network yet", dir), "complete it: `althing network join TICKET --home %s`", dir)
+			}
 			h, err := home.Load(dir)
 			if err != nil {
 				return startError(err)
@@ -51,10 +57,8 @@ when a part of the node failed; the last line says why.`,
 }
 
 func homeFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "home", "", "directory of the node (required)")
-	if err := cmd.MarkFlagRequired("home"); err != nil {
-		panic(err) // the flag was defined the line before
-	}
+	cmd.Flags().StringVar(dir, "home", "", "`DIR` of the node (required)")
+	require(cmd, "home")
 }
 
 // startError marks the errors that the owner of a node has to set right before it can start, and says how: they exit
@@ -64,7 +68,7 @@ func startError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, home.ErrInUse), errors.Is(err, state.ErrLocked), errors.Is(err, consensus.ErrRecordInUse):
+	case errors.Is(err, home.ErrInUse), errors.Is(err, state.ErrLocked), errors.Is(err, signer.ErrRecordInUse):
 		err = hint(err, "the node runs already; `althing testnet node stop NAME` stops one of a local network")
 	case errors.Is(err, home.ErrConfig):
 		err = hint(err, "correct althing.toml in the home; its comments explain every key")
@@ -74,8 +78,11 @@ func startError(err error) error {
 		err = hint(err, "the data directory is another network's: move it away, or start the node on its own home")
 	case errors.Is(err, state.ErrNewer), errors.Is(err, home.ErrNewer):
 		err = hint(err, "use the version of this program that made it, or a newer one")
-	case errors.Is(err, consensus.ErrNoRecord), errors.Is(err, consensus.ErrRecordForeign), errors.Is(err, consensus.ErrRecordCorrupt):
+	case errors.Is(err, signer.ErrNoRecord), errors.Is(err, signer.ErrRecordForeign), errors.Is(err, signer.ErrRecordCorrupt):
 		err = hint(err, "put signer.state back from this node's own disk; without it the validator might sign twice")
+	case errors.Is(err, signer.ErrUnreachable):
+		// The signer may come up any moment: this is no mistake of usage.
+		return hint(err, "is the signer running? [signer] in althing.toml says where")
 	case errors.As(err, &kind), errors.Is(err, app.ErrGenesis), errors.Is(err, consensus.ErrInvalidConfig):
 	default:
 		return err

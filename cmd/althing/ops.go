@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,8 +94,8 @@ func parseOperation(raw []byte) (*ledgerv1.Operation, error) {
 	return op, nil
 }
 
-// translate replaces what people write by what the JSON form of protobuf wants: a key as `schnorr:HEX`, the id of a hold
-// and a hash as hex digits.
+// translate replaces what people write by what the JSON form of protobuf wants: a key as `schnorr:HEX`, the id of a hold,
+// a hash, the keys of a node and their proofs as hex digits.
 func translate(tree any) error {
 	switch node := tree.(type) {
 	case map[string]any:
@@ -105,7 +106,9 @@ func translate(tree any) error {
 			case isText && isKeyField(name):
 				node[name], err = keyJSON(text)
 			case isText && isHexField(name):
-				node[name], err = hexJSON(text)
+				node[name], err = hexJSON(name, text)
+			case name == "tokenKeys" || name == "token_keys":
+				err = translateKeys(value)
 			default:
 				err = translate(value)
 			}
@@ -123,6 +126,24 @@ func translate(tree any) error {
 	return nil
 }
 
+// translateKeys does the same for a list of keys.
+func translateKeys(value any) error {
+	list, isList := value.([]any)
+	if !isList {
+		return nil
+	}
+	for i, item := range list {
+		if text, isText := item.(string); isText {
+			key, err := keyJSON(text)
+			if err != nil {
+				return err
+			}
+			list[i] = key
+		}
+	}
+	return nil
+}
+
 func isKeyField(name string) bool {
 	switch name {
 	case "publicKey", "public_key", "oldKey", "old_key", "newKey", "new_key":
@@ -134,7 +155,8 @@ func isKeyField(name string) bool {
 
 func isHexField(name string) bool {
 	switch name {
-	case "holdId", "hold_id", "sha256":
+	case "holdId", "hold_id", "sha256", "nodeKey", "node_key", "validatorKey", "validator_key",
+		"nodeKeyProof", "node_key_proof", "validatorKeyProof", "validator_key_proof":
 		return true
 	default:
 		return false
@@ -149,12 +171,20 @@ func keyJSON(text string) (any, error) {
 	return map[string]any{"scheme": key.Scheme.String(), "key": base64.StdEncoding.EncodeToString(key.Key)}, nil
 }
 
-func hexJSON(text string) (any, error) {
-	id, err := parseHoldID(text)
-	if err != nil {
-		return nil, fmt.Errorf("%.80q has not %d hex digits", text, 2*holdIDSize)
+// hexSize is how many bytes a field of hex digits has.
+func hexSize(name string) int {
+	if strings.HasSuffix(strings.ToLower(name), "proof") {
+		return 64
 	}
-	return base64.StdEncoding.EncodeToString(id), nil
+	return 32
+}
+
+func hexJSON(name, text string) (any, error) {
+	value, err := hex.DecodeString(strings.TrimPrefix(text, "ed25519:"))
+	if err != nil || len(value) != hexSize(name) {
+		return nil, fmt.Errorf("%.80q has not %d hex digits", text, 2*hexSize(name))
+	}
+	return base64.StdEncoding.EncodeToString(value), nil
 }
 
 // toBaseUnits turns the amounts of operations, written with the decimals of their assets, into base units. An asset that

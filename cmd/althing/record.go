@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,11 +29,15 @@ func newRecordPutCommand(s *streams) *cobra.Command {
 	var expect uint64
 	var hashOnly bool
 	cmd := &cobra.Command{
-		Use:   "put ORG/COLLECTION/ID --file FILE --content-type TYPE",
+		Use:   "put ORG/COLLECTION/ID --file FILE",
 		Short: "Write the next version of a record",
+		Long: `Write the next version of a record: its content, or with --hash-only the SHA-256 and the length of a
+file of any size, which stays where it is. With --receipt the proof that this is on the ledger is
+written to a file, too; ` + "`althing verify RECEIPT --file FILE`" + ` checks both, without any network.`,
 		Example: `  althing record put acme/invoices/1 --file invoice.pdf --content-type application/pdf --as acme/admin
   althing record put acme/invoices/1 --file invoice.pdf --content-type application/pdf --expect-version 1 --as acme/admin
-  althing record put acme/films/1 --file film.mp4 --content-type video/mp4 --hash-only --as acme/admin`,
+  althing record put acme/films/1 --file film.mp4 --content-type video/mp4 --hash-only --as acme/admin
+  althing record put acme/notary/contract --file contract.pdf --hash-only --receipt contract.receipt --as acme/alice`,
 		Args: cobra.ExactArgs(1),
 	}
 	flags := cmd.Flags()
@@ -43,7 +46,7 @@ func newRecordPutCommand(s *streams) *cobra.Command {
 	flags.Uint64Var(&expect, "expect-version", 0, "write only if this is the newest `VERSION`, 0 if there must be none (default: whatever it is)")
 	flags.BoolVar(&hashOnly, "hash-only", false, "write the content's SHA-256 and length, and keep the content elsewhere")
 	flags.StringVar(&cosigner, "cosigner", "", "`ORG/NAME` of a second writer; it signs too, with a further --as")
-	return s.writer(cmd, func(_ context.Context, _ *link, args []string) (*ledgerv1.Operation, error) {
+	cmd, w := s.writerOf(cmd, func(_ context.Context, _ *link, args []string) ([]*ledgerv1.Operation, error) {
 		if _, _, err := names.Record(args[0]); err != nil {
 			return nil, err
 		}
@@ -59,8 +62,10 @@ func newRecordPutCommand(s *streams) *cobra.Command {
 		if err := s.readContent(file, hashOnly, op); err != nil {
 			return nil, err
 		}
-		return &ledgerv1.Operation{Kind: &ledgerv1.Operation_RecordPut{RecordPut: op}}, nil
+		return []*ledgerv1.Operation{{Kind: &ledgerv1.Operation_RecordPut{RecordPut: op}}}, nil
 	})
+	flags.StringVar(&w.receipt, "receipt", "", "also write the receipt of the transaction to this `FILE`")
+	return cmd
 }
 
 // readContent puts the content of a file, or its hash, into an operation.
@@ -68,22 +73,17 @@ func (s *streams) readContent(file string, hashOnly bool, op *recordsv1.Put) err
 	if file == "" {
 		return usagef("--file is missing: name the content, or - for standard input")
 	}
-	in := s.in
-	if file != toStdout {
-		f, err := os.Open(file)
-		if err != nil {
-			return badPath(file, err)
-		}
-		defer func() { _ = f.Close() }()
-		in = f
+	in, err := s.open(file)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = in.Close() }()
 	if hashOnly {
-		h := sha256.New()
-		size, err := io.Copy(h, in)
+		hash, err := hashContent(in)
 		if err != nil {
 			return badPath(file, err)
 		}
-		op.Content = &recordsv1.Put_Hash{Hash: &recordsv1.ContentHash{Sha256: h.Sum(nil), Size: uint64(size)}}
+		op.Content = &recordsv1.Put_Hash{Hash: hash}
 		return nil
 	}
 	var data bytes.Buffer
@@ -140,7 +140,7 @@ func (s *streams) showContent(g globals, resp *recordsv1.GetRecordResponse, file
 			"--output json describes the record")
 	}
 	if file != "" {
-		if err := os.WriteFile(file, r.GetData(), 0o644); err != nil {
+		if err := replaceFile(file, r.GetData()); err != nil {
 			return badPath(file, err)
 		}
 	}
@@ -148,14 +148,17 @@ func (s *streams) showContent(g globals, resp *recordsv1.GetRecordResponse, file
 		if file != "" {
 			return nil
 		}
-		_, err := s.out.Write(r.GetData())
-		return err
+		if _, err := s.out.Write(r.GetData()); err != nil {
+			return err
+		}
+		s.noteProof(g, resp.Height)
+		return nil
 	}
 	value := describeRecord(r)
 	if hash == nil && file == "" {
 		value = append(value, field{"data", base64.StdEncoding.EncodeToString(r.GetData())})
 	}
-	return s.showJSON(append(value, field{"at_height", resp.Height}), "  ")
+	return s.showJSON(marked{append(value, field{"at_height", resp.Height}), !g.unverified}, "  ")
 }
 
 // describeRecord returns what is known of a record without its content. The content's hash is known where the ledger keeps

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -49,6 +50,27 @@ func (o object) MarshalJSON() ([]byte, error) {
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// marked is a value that is printed as a JSON object, and whether all that it says is proven.
+type marked struct {
+	value    any
+	verified bool
+}
+
+func (m marked) MarshalJSON() ([]byte, error) {
+	data, err := encodeJSON(m.value, "")
+	if err != nil {
+		return nil, err
+	}
+	before, isObject := bytes.CutSuffix(bytes.TrimSpace(data), []byte("}"))
+	if !isObject {
+		return nil, fmt.Errorf("encode the output: a %T is no object to mark", m.value)
+	}
+	if len(before) > 1 {
+		before = append(before, ',')
+	}
+	return fmt.Appendf(before, `"verified":%v}`, m.verified), nil
 }
 
 // isAmount reports whether a field of package althing.assets.v1 counts base units.

@@ -27,6 +27,11 @@ type outcome struct {
 	// HoldIDs are those of the holds that the transaction opened.
 	HoldIDs []string `json:"hold_ids,omitempty"`
 	Time    string   `json:"time,omitempty"`
+	// Verified says that the validators' signatures stand for it, its message and its failed operation aside. Otherwise it is the
+	// word of the node that answered.
+	Verified bool `json:"verified,omitempty"`
+	// Receipt is what --receipt wrote.
+	Receipt *receiptView `json:"receipt,omitempty"`
 }
 
 // Statuses that the ledger does not have: the transaction was refused before it was ordered, or was not sent at all.
@@ -71,14 +76,16 @@ func outcomeOf(ctx context.Context, u *units, r *client.Result) (outcome, []*led
 }
 
 // showResult prints the result of a transaction and returns an error unless it is committed with code 0, or may be pending.
-func (s *streams) showResult(ctx context.Context, g globals, u *units, r *client.Result, mayBePending bool) error {
+func (s *streams) showResult(ctx context.Context, g globals, l *link, r *client.Result, mayBePending bool) error {
+	u := l.units
 	o, events, err := outcomeOf(ctx, u, r)
 	if err != nil {
 		return err
 	}
+	o.Receipt, o.Verified = l.receipt, r.Proven || l.receipt != nil
 	good := r.OK() || (mayBePending && r.Status == ledgerv1.TxStatus_TX_STATUS_PENDING)
 	if g.json || good {
-		err := s.show(g, o, func(out io.Writer) {
+		err := s.show(g, l.shaped(o, events), func(out io.Writer) {
 			if o.Height > 0 {
 				fmt.Fprintf(out, "%s at height %d\n", o.Status, o.Height)
 			} else {
@@ -88,30 +95,67 @@ func (s *streams) showResult(ctx context.Context, g globals, u *units, r *client
 				fmt.Fprintln(out, "  "+eventWords(ctx, u, e))
 			}
 			fmt.Fprintln(out, "id "+o.ID)
+			if o.Receipt != nil {
+				fmt.Fprintln(out, o.Receipt.line())
+			}
 		})
 		if err != nil {
 			return err
+		}
+		if o.Verified {
+			s.noteProof(g, r.Height)
 		}
 	}
 	if good {
 		return nil
 	}
-	return &notApplied{status: o.Status, height: o.Height, code: ledgerv1.Code(max(o.Code, 0)), reason: o.Reason, text: o.Message, final: r.Final()}
+	return l.explain(&notApplied{status: o.Status, height: o.Height, code: ledgerv1.Code(max(o.Code, 0)), reason: o.Reason, text: o.Message, final: r.Final()})
+}
+
+// showProven prints what nodes have proven to this client, unless the user chose to believe them.
+func (s *streams) showProven(g globals, height uint64, value any, text func(io.Writer)) error {
+	if g.mixed {
+		return s.show(g, value, text)
+	}
+	if err := s.show(g, marked{value, !g.unverified}, text); err != nil {
+		return err
+	}
+	s.noteProof(g, height)
+	return nil
+}
+
+// noteProof tells somebody who sits at a terminal that what was printed is proven. In scripts, JSON says it.
+func (s *streams) noteProof(g globals, height uint64) {
+	switch {
+	case !s.terminal:
+	case g.unverified:
+		s.note(g, "Not verified: this is one node's word.")
+	default:
+		s.note(g, "Verified at height %d: more than two thirds of the validators signed for it.", height)
+	}
+}
+
+// explain gives what only the members together can do the hint how they do it.
+func (l *link) explain(err *notApplied) error {
+	if l.ballot == "" || (err.code != ledgerv1.Code_CODE_BEYOND_ALLOTMENT && err.code != ledgerv1.Code_CODE_VOTE_REQUIRED) {
+		return err
+	}
+	return hint(err, "ask the members: %s", l.ballot)
 }
 
 // showUndone prints, with JSON, what is known of a transaction whose outcome is not, and returns the error.
-func (s *streams) showUndone(g globals, id tx.ID, err error) error {
+func (s *streams) showUndone(g globals, l *link, id tx.ID, err error) error {
 	o := outcome{ID: id.String(), Status: statusNotSent, Code: noCode, Message: textOf(err), FailedOperation: -1, Events: []object{}}
 	var refused *client.Refused
 	switch {
 	case errors.As(err, &refused):
 		o.Status, o.Reason, o.Code, o.Message = statusRefused, refused.Reason, int32(refused.Code), refused.Message
-		err = &notApplied{status: o.Status, code: refused.Code, reason: refused.Reason, text: refused.Message, final: true}
+		err = l.explain(&notApplied{status: o.Status, code: refused.Code, reason: refused.Reason, text: refused.Message, final: true})
 	case errors.Is(err, client.ErrUndecided), wasHandedOver(err):
 		o.Status = statusText(ledgerv1.TxStatus_TX_STATUS_UNKNOWN)
 	}
 	if g.json {
-		err = errors.Join(err, s.showJSON(o, "  "))
+		err = errors.Join(err, s.showJSON(l.shaped(o, nil), "  "))
 	}
 	return err
 }
@@ -122,7 +166,7 @@ func wasHandedOver(err error) bool {
 }
 
 // notSent prints, with JSON, that a transaction was not sent and why, unless the command was not understood.
-func (s *streams) notSent(g globals, err error) error {
+func (s *streams) notSent(g globals, l *link, err error) error {
 	if !g.json || exitCode(err) == exitUsage {
 		return err
 	}
@@ -131,5 +175,5 @@ func (s *streams) notSent(g globals, err error) error {
 	if errors.As(err, &refused) {
 		o.Reason, o.Code, o.Message = refused.Reason, int32(refused.Code), refused.Message
 	}
-	return errors.Join(err, s.showJSON(o, "  "))
+	return errors.Join(err, s.showJSON(l.shaped(o, nil), "  "))
 }

@@ -13,12 +13,20 @@ import (
 // networkVariable names the network where --network does not.
 const networkVariable = "ALTHING_NETWORK"
 
+// readerVariable names the account that reads where --read-as does not.
+const readerVariable = "ALTHING_READ_AS"
+
 // globals are the flags that every command has.
 type globals struct {
 	network string
 	node    string
+	readAs  string
 	json    bool
 	timeout time.Duration
+	// unverified says that the user believes the nodes.
+	unverified bool
+	// mixed says that a command prints the word of a node beside what is proven: nothing is marked as verified.
+	mixed bool
 }
 
 // globalsOf reads them from a command's flags.
@@ -27,7 +35,9 @@ func globalsOf(cmd *cobra.Command) globals {
 	flags := cmd.Flags()
 	g.network, _ = flags.GetString("network")
 	g.node, _ = flags.GetString("node")
+	g.readAs, _ = flags.GetString("read-as")
 	g.timeout, _ = flags.GetDuration("timeout")
+	g.unverified, _ = flags.GetBool("unverified")
 	g.json = flags.Lookup("output").Value.String() == outputJSON
 	return g
 }
@@ -89,6 +99,8 @@ A client finds its network through --network, or the variable ` + networkVariabl
 	flags := root.PersistentFlags()
 	flags.String("network", "", "`DIR-or-FILE` of the network (default $"+networkVariable+")")
 	flags.String("node", "", "talk to this one node only: `HOST:PORT` or its name")
+	flags.String("read-as", "", "`ORG/NAME` whose token key signs for reads, where they are for members only (default $"+readerVariable+")")
+	flags.Bool("unverified", false, "believe what a node answers: ask for no proofs and check none")
 	flags.Var(&format, "output", "how to print")
 	flags.Duration("timeout", 0, "give up after this long (default 30s; a transaction: until it has surely expired)")
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -101,6 +113,7 @@ A client finds its network through --network, or the variable ` + networkVariabl
 		// Networks and nodes on this machine.
 		newTestnetCommand(s),
 		newNetworkCommand(s),
+		newSignerCommand(s),
 		newDoctorCommand(s),
 
 		// Clients.
@@ -110,11 +123,16 @@ A client finds its network through --network, or the variable ` + networkVariabl
 		newBlockCommand(s),
 		newCharterCommand(s),
 		newCollectionCommand(s),
+		newExplorerCommand(s),
+		newIndexCommand(s),
 		newKeyCommand(s),
 		newNodeCommand(s),
 		newOrgCommand(s),
+		newProposalCommand(s),
 		newRecordCommand(s),
 		newTxCommand(s),
+		newValidatorCommand(s),
+		newVerifyCommand(s),
 		newWatchCommand(s),
 		newVersionCommand(s),
 	)

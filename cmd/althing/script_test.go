@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,8 +18,16 @@ import (
 	"github.com/althing-ledger/althing/client/clienttest"
 )
 
+// unprovenVariable is set where the ledger is one that proves nothing.
+const unprovenVariable = "TEST_UNPROVEN"
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"althing": main})
+	testscript.Main(m, map[string]func(){"althing": func() {
+		if os.Getenv(unprovenVariable) != "" {
+			os.Args = append(os.Args, "--unverified")
+		}
+		main()
+	}})
 }
 
 // TestScripts runs testdata/script/*.txt, each against a ledger of its own with three nodes in this process: acme-1,
@@ -46,6 +56,7 @@ func TestScripts(t *testing.T) {
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("NETWORK", w.network.Dir)
 					env.Setenv(networkVariable, "")
+					env.Setenv(unprovenVariable, "yes")
 					// A program under the race detector otherwise sleeps for a second before it ends.
 					env.Setenv("GORACE", "atexit_sleep_ms=0")
 					return nil
@@ -89,34 +100,52 @@ func at(ts *testscript.TestScript, path string) string {
 	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &value); err != nil {
 		ts.Fatalf("stdout is no JSON: %v", err)
 	}
+	found, ok := lookAt(value, path)
+	if !ok {
+		ts.Fatalf("there is no %s", path)
+	}
+	return found
+}
+
+// lookAt returns what stands at a path such as nodes.0.name. Of a list, length is its length, and KEY=VALUE is its first
+// item that has this.
+func lookAt(value any, path string) (string, bool) {
 	for _, step := range strings.Split(path, ".") {
 		switch node := value.(type) {
 		case map[string]any:
 			found, ok := node[step]
 			if !ok {
-				ts.Fatalf("there is no %s on the way to %s", step, path)
+				return "", false
 			}
 			value = found
 		case []any:
-			if step == "length" {
+			key, want, bySearch := strings.Cut(step, "=")
+			switch i, err := strconv.Atoi(step); {
+			case step == "length":
 				value = float64(len(node))
-				continue
+			case bySearch:
+				i := slices.IndexFunc(node, func(item any) bool {
+					fields, ok := item.(map[string]any)
+					return ok && fields[key] == want
+				})
+				if i < 0 {
+					return "", false
+				}
+				value = node[i]
+			case err != nil || i < 0 || i >= len(node):
+				return "", false
+			default:
+				value = node[i]
 			}
-			i, err := strconv.Atoi(step)
-			if err != nil || i >= len(node) {
-				ts.Fatalf("there is no item %s on the way to %s", step, path)
-			}
-			value = node[i]
 		default:
-			ts.Fatalf("%v is in the way to %s", value, path)
+			return "", false
 		}
 	}
 	if text, ok := value.(string); ok {
-		return text
+		return text, true
 	}
 	text, err := json.Marshal(value)
-	ts.Check(err)
-	return string(text)
+	return string(text), err == nil
 }
 
 func fieldIs(ts *testscript.TestScript, neg bool, args []string) {

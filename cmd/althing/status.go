@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/althing-ledger/althing/client"
+	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 )
 
 // networkStatus is what `status` prints. The values at the top are those of the reachable node that is furthest.
@@ -22,6 +23,8 @@ type networkStatus struct {
 	AppHash     string       `json:"app_hash"`
 	BlockTime   string       `json:"block_time,omitempty"`
 	Nodes       []nodeStatus `json:"nodes"`
+	// Progress is what --why asks for.
+	Progress *progressView `json:"progress,omitempty"`
 }
 
 type nodeStatus struct {
@@ -43,6 +46,7 @@ type nodeStatus struct {
 	OldestBlock  uint64       `json:"oldest_block"`
 	FeatureLevel uint64       `json:"feature_level"`
 	Version      string       `json:"version"`
+	Waiting      string       `json:"waiting"`       // what the node waits for before it can follow; empty when it follows
 	ClockSkewMS  int64        `json:"clock_skew_ms"` // how far the node's clock is ahead of this machine's
 	RoundTripMS  int64        `json:"round_trip_ms"`
 }
@@ -54,19 +58,26 @@ type peerStatus struct {
 }
 
 func newStatusCommand(s *streams) *cobra.Command {
-	return &cobra.Command{
+	var why bool
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the network and each of its nodes are",
 		Long: `Show how the network and each of its nodes are. The height and app hash at the top are those of the
-reachable node that is furthest. The exit code is 1 when no node can be reached.`,
+reachable node that is furthest. The exit code is 1 when no node can be reached.
+
+With --why it says what keeps the network from making blocks, as that node sees it: which validators are silent,
+unconnected or behind. A network that has nothing to do makes no blocks, and that is as it should be.`,
 		Example: `  althing status
+  althing status --why
   althing status --node 127.0.0.1:9101 --output json`,
 		Args: cobra.NoArgs,
-		RunE: s.reading(s.status),
+		RunE: s.reading(func(ctx context.Context, g globals, l *link, _ []string) error { return s.status(ctx, g, l, why) }),
 	}
+	cmd.Flags().BoolVar(&why, "why", false, "say what keeps the network from making blocks")
+	return cmd
 }
 
-func (s *streams) status(ctx context.Context, g globals, l *link, _ []string) error {
+func (s *streams) status(ctx context.Context, g globals, l *link, why bool) error {
 	began := s.now()
 	all := l.Statuses(ctx)
 	value := networkStatus{ChainID: l.Network().ChainID, GenesisHash: l.Network().GenesisHash}
@@ -80,10 +91,20 @@ func (s *streams) status(ctx context.Context, g globals, l *link, _ []string) er
 			n.fill(answer, began)
 			if n.Height >= value.Height {
 				value.Height, value.AppHash = n.Height, n.AppHash
-				value.BlockTime = answer.Status.BlockTime.AsTime().Format(timeFormat)
+				value.BlockTime = ""
+				if answer.Status.BlockTime != nil {
+					value.BlockTime = answer.Status.BlockTime.AsTime().Format(timeFormat)
+				}
 			}
 		}
 		value.Nodes = append(value.Nodes, n)
+	}
+	if why && len(failures) < len(all) {
+		progress, err := l.Ledger().GetStatus(ctx, &ledgerv1.GetStatusRequest{Why: true})
+		if err != nil {
+			return err
+		}
+		value.Progress = progressOf(progress)
 	}
 	if err := s.show(g, value, value.text); err != nil {
 		return err
@@ -114,7 +135,7 @@ func (n *nodeStatus) fill(answer client.NodeStatus, began time.Time) {
 	n.Phase, n.Ready, n.Validator, n.Members = said.Phase, said.Ready, said.Validator, said.Members
 	n.Pending, n.PendingBytes = said.PendingTransactions, said.PendingBytes
 	n.OldestHeight, n.OldestBlock = said.OldestHeight, said.OldestBlock
-	n.FeatureLevel, n.Version = said.FeatureLevel, said.Version
+	n.FeatureLevel, n.Version, n.Waiting = said.FeatureLevel, said.Version, said.Waiting
 	n.RoundTripMS = answer.RoundTrip.Milliseconds()
 	n.ClockSkewMS = said.Now.AsTime().Sub(began.Add(answer.RoundTrip / 2)).Milliseconds()
 	for _, p := range said.Peers {
@@ -126,6 +147,9 @@ func (v networkStatus) text(out io.Writer) {
 	fmt.Fprintf(out, "network\t%s\n", v.ChainID)
 	if !slices.ContainsFunc(v.Nodes, func(n nodeStatus) bool { return n.Reachable }) {
 		fmt.Fprint(out, "height\tunknown\n\n")
+	} else if v.Height == 0 && slices.ContainsFunc(v.Nodes, func(n nodeStatus) bool { return n.Ready }) {
+		// A node that is ready has a block: it does not tell of it.
+		fmt.Fprint(out, "height\tfor members only: say as whom you read with --read-as ORG/NAME\n\n")
 	} else if v.Height == 0 {
 		fmt.Fprint(out, "height\tno block yet\n\n")
 	} else {
@@ -143,6 +167,15 @@ func (v networkStatus) text(out io.Writer) {
 		}
 		skew := (time.Duration(n.ClockSkewMS) * time.Millisecond).Round(100 * time.Millisecond)
 		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d of %d\t%d\t%+.1fs\n", n.Name, n.GRPC, state, n.Height, len(n.Peers), n.Members, n.Pending, skew.Seconds())
+	}
+	for _, n := range v.Nodes {
+		if n.Waiting != "" {
+			fmt.Fprintf(out, "%s waits: %s\n", orDash(n.Name), n.Waiting)
+		}
+	}
+	if v.Progress != nil {
+		fmt.Fprintln(out)
+		v.Progress.text(out)
 	}
 }
 

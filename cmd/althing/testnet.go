@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,7 @@ func newTestnetCommand(s *streams) *cobra.Command {
 		newTestnetStatusCommand(s),
 		newTestnetLogsCommand(s),
 		newTestnetNodeCommand(s),
+		newTestnetAddNodeCommand(s),
 		newTestnetComposeCommand(s),
 	)
 	cmd.PersistentFlags().String("dir", defaultTestnet, "directory of the network")
@@ -46,7 +48,7 @@ func newTestnetDownCommand(s *streams) *cobra.Command {
 		Example: "  althing testnet down --dir althing-testnet",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := openTestnet(cmd)
+			n, err := s.openTestnet(cmd)
 			if err != nil {
 				return err
 			}
@@ -83,7 +85,7 @@ func newTestnetStatusCommand(s *streams) *cobra.Command {
 		Example: "  althing testnet status --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := openTestnet(cmd)
+			n, err := s.openTestnet(cmd)
 			if err != nil {
 				return err
 			}
@@ -111,7 +113,7 @@ node's name and the line, on a line of its own.`,
   althing testnet logs globex-1 --lines 100 --follow`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n, err := openTestnet(cmd)
+			n, err := s.openTestnet(cmd)
 			if err != nil {
 				return err
 			}
@@ -139,7 +141,7 @@ func newTestnetNodeCommand(s *streams) *cobra.Command {
 			Example: "  althing testnet node " + verb + " globex-1",
 			Args:    cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				n, err := openTestnet(cmd)
+				n, err := s.openTestnet(cmd)
 				if err != nil {
 					return err
 				}
@@ -175,11 +177,9 @@ func (s *streams) showTestnetNode(cmd *cobra.Command, n *testnet.Network, name s
 	}
 	i := slices.IndexFunc(nodes, func(node testnet.NodeStatus) bool { return node.Name == name })
 	node := nodes[i]
-	running := 0
-	for _, other := range nodes {
-		if other.Running {
-			running++
-		}
+	power, total, err := n.Power(cmd.Context())
+	if err != nil {
+		return testnetError(err, n.Dir)
 	}
 	return s.show(globalsOf(cmd), node, func(w io.Writer) {
 		switch {
@@ -187,9 +187,11 @@ func (s *streams) showTestnetNode(cmd *cobra.Command, n *testnet.Network, name s
 			fmt.Fprintf(w, "%s was not running.\n", name)
 		case !node.Running:
 			fmt.Fprintf(w, "%s has stopped.\n", name)
-		case !node.Ready && !testnet.Suffices(running, len(nodes)):
+		case node.Waiting != "":
+			fmt.Fprintf(w, "%s serves, process %d, and waits: %s.\n", name, node.PID, strings.TrimSuffix(node.Waiting, "."))
+		case !node.Ready && !testnet.Suffices(power, total):
 			fmt.Fprintf(w, "%s serves at height %d, process %d, but is not ready: ", name, node.Height, node.PID)
-			fmt.Fprintf(w, "%d of %d nodes run, and it takes more than two thirds.\n", running, len(nodes))
+			fmt.Fprintf(w, "%d of %d voting power runs, and it takes more than two thirds.\n", power, total)
 		default:
 			fmt.Fprintf(w, "%s is %s at height %d, process %d.\n", name, stateOf(node), node.Height, node.PID)
 		}
@@ -265,11 +267,15 @@ func checkValidators(count int) error {
 // testnetDir is the value of --dir.
 func testnetDir(cmd *cobra.Command) string { return cmd.Flags().Lookup("dir").Value.String() }
 
-// openTestnet opens the network of --dir.
-func openTestnet(cmd *cobra.Command) (*testnet.Network, error) {
+// openTestnet opens the network of --dir, to read as whom --read-as names.
+func (s *streams) openTestnet(cmd *cobra.Command) (*testnet.Network, error) {
 	dir := testnetDir(cmd)
 	n, err := testnet.Open(dir)
-	return n, testnetError(err, dir)
+	if err != nil {
+		return nil, testnetError(err, dir)
+	}
+	n.Reader, err = s.reader(globalsOf(cmd), n.File)
+	return n, err
 }
 
 // testnetError gives an error of a local network the hint that fits it, and marks those that are mistakes of usage.

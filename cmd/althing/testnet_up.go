@@ -78,6 +78,9 @@ type upCommand struct {
 func (u *upCommand) run(ctx context.Context) error {
 	began := time.Now()
 	n, err := u.launch(ctx)
+	if err == nil {
+		n.Reader, err = u.reader(u.globals, n.File)
+	}
 	if wasInterrupted(ctx, err) {
 		return u.interrupted()
 	}

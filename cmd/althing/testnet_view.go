@@ -146,26 +146,23 @@ func (w indented) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
-// writeNodes writes a table of nodes, its columns separated by tabs, with or without where the metrics are.
-func writeNodes(w io.Writer, nodes []testnet.NodeStatus, withMetrics bool) {
+// writeNodes writes a table of nodes, its columns separated by tabs, with or without where HTTP and the metrics are.
+func writeNodes(w io.Writer, nodes []testnet.NodeStatus, withPages bool) {
 	write := func(columns ...string) {
-		if !withMetrics {
-			columns = slices.Delete(columns, 7, 8)
+		if !withPages {
+			columns = slices.Delete(columns, 7, 9)
 		}
 		fmt.Fprintln(w, strings.Join(columns, "\t"))
 	}
-	write("NODE", "STATE", "HEIGHT", "APP HASH", "PEERS", "PENDING", "GRPC", "METRICS", "PID")
+	write("NODE", "STATE", "HEIGHT", "APP HASH", "PEERS", "PENDING", "GRPC", "HTTP", "METRICS", "PID")
 	for _, n := range nodes {
-		metrics := n.Metrics
-		if metrics == "" {
-			metrics = "-"
-		}
+		web, metrics := orDash(n.HTTP), orDash(n.Metrics)
 		if n.Phase == "" {
-			write(n.Name, stateOf(n), "", "", "", "", n.GRPC, metrics, pidOf(n))
+			write(n.Name, stateOf(n), "", "", "", "", n.GRPC, web, metrics, pidOf(n))
 			continue
 		}
 		write(n.Name, stateOf(n), fmt.Sprint(n.Height), shortHash(n.AppHash), fmt.Sprintf("%d/%d", n.Peers, n.Members),
-			fmt.Sprint(n.Pending), n.GRPC, metrics, pidOf(n))
+			fmt.Sprint(n.Pending), n.GRPC, web, metrics, pidOf(n))
 	}
 }
 

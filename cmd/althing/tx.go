@@ -17,20 +17,16 @@ import (
 
 func newTxCommand(s *streams) *cobra.Command {
 	return noun("tx", "Transactions of several operations or signers, and what became of them",
-		newTxBuildCommand(s), newTxSignCommand(s), newTxSubmitCommand(s), newTxShowCommand(s), newTxWaitCommand(s))
+		newTxBuildCommand(s), newTxSignCommand(s), newTxSubmitCommand(s), newTxShowCommand(s), newTxWaitCommand(s), newTxListCommand(s), newTxReceiptCommand(s))
 }
 
 // readFile reads a bounded file, or standard input for -.
 func (s *streams) readFile(file string, limit int64) ([]byte, error) {
-	in := s.in
-	if file != toStdout {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, badPath(file, err)
-		}
-		defer func() { _ = f.Close() }()
-		in = f
+	in, err := s.open(file)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { _ = in.Close() }()
 	data, err := io.ReadAll(io.LimitReader(in, limit+1))
 	if err != nil {
 		return nil, badPath(file, err)
@@ -164,7 +160,7 @@ anywhere: it is applied once, and every sender gets the first outcome.`,
 			_, err = l.Status(asking)
 			cancel()
 			if err != nil {
-				return s.showUndone(g, t.ID(), err)
+				return s.showUndone(g, l, t.ID(), err)
 			}
 			return s.send(cmd.Context(), g, l, t, noWait)
 		},
@@ -203,7 +199,7 @@ knows the id. Past --expires-at it waits a little for the block that settles the
 			if !result.Final() && !expiry.IsZero() && !expiry.After(s.now()) {
 				result = settled(ctx, l, g, result, expiry)
 			}
-			err = s.showResult(ctx, g, l.units, result, true)
+			err = s.showResult(ctx, g, l, result, true)
 			var outcome *notApplied
 			if errors.As(err, &outcome) && !result.Final() && !expiry.IsZero() {
 				return hint(err, "`althing tx wait %s --expires-at %s` waits until it is decided", id, expiry.UTC().Format(timeFormat))
@@ -339,11 +335,11 @@ node knows is waited for until --timeout.`,
 			result, err := l.WaitTransaction(ctx, id, expiry)
 			stop()
 			if err != nil {
-				return s.showUndone(g, id, err)
+				return s.showUndone(g, l, id, err)
 			}
 			showing, done := g.bounded(cmd.Context())
 			defer done()
-			return s.showResult(showing, g, l.units, result, false)
+			return s.showResult(showing, g, l, result, false)
 		},
 	}
 	cmd.Flags().StringVar(&expiresAt, "expires-at", "", "the transaction's own expiry, a `TIME`")

@@ -22,6 +22,8 @@ digits, content of records ("data") as base64, times as 2027-01-31T12:00:00Z. Th
   accountCreate accountSetRoles accountAddKey accountRevokeKey accountRotateKey
   assetCreate assetMint assetBurn assetTransfer assetSetFrozen assetOpenHold assetReleaseHold assetCancelHold
   recordSetCollection recordPut
+  nodeAdd nodeRemove nodeSetAddresses nodeSetPower nodeRotateKey validatorRotateKey accountSetTokenKeys
+  proposalCreate proposalVote proposalWithdraw
 
 Delivery against payment, where acme gives 5 gold for 100.00 of globex's euros:
 

@@ -96,6 +96,9 @@ func operationWords(ctx context.Context, u *units, op *ledgerv1.Operation) strin
 	case *ledgerv1.Operation_RecordPut:
 		return fmt.Sprintf("%s writes %s", who, putWords(k.RecordPut))
 	default:
+		if text, known := membershipWords(op); known {
+			return text
+		}
 		return fmt.Sprintf("%s does something that this version does not know", who)
 	}
 }
@@ -154,6 +157,9 @@ func eventWords(ctx context.Context, u *units, e *ledgerv1.Event) string {
 		o := k.RecordWritten
 		return fmt.Sprintf("%s has version %d: %s of %s", o.Record, o.Version, plural(o.Size, "byte"), o.ContentType)
 	default:
+		if text, known := membershipEventWords(e); known {
+			return text
+		}
 		return "something that this version does not know"
 	}
 }

@@ -37,6 +37,7 @@ type writing struct {
 	out       string
 	noWait    bool
 	offline   bool
+	receipt   string // file for the receipt; empty for none
 }
 
 // signerFlags adds the flags that say who signs.
@@ -59,8 +60,23 @@ func (w *writing) bodyFlags(cmd *cobra.Command) {
 // operation makes the operation of a command, but for the account that acts.
 type operation func(ctx context.Context, l *link, args []string) (*ledgerv1.Operation, error)
 
-// writer completes a command that sends a transaction.
+// writer completes a command that sends a transaction of one operation.
 func (s *streams) writer(cmd *cobra.Command, fill operation) *cobra.Command {
+	cmd, _ = s.writerOf(cmd, func(ctx context.Context, l *link, args []string) ([]*ledgerv1.Operation, error) {
+		op, err := fill(ctx, l, args)
+		if err != nil {
+			return nil, err
+		}
+		return []*ledgerv1.Operation{op}, nil
+	})
+	return cmd
+}
+
+// operations makes the operations of a command, but for the account that acts.
+type operations func(ctx context.Context, l *link, args []string) ([]*ledgerv1.Operation, error)
+
+// writerOf completes a command that sends a transaction. What its flags say is known once it runs.
+func (s *streams) writerOf(cmd *cobra.Command, fill operations) (*cobra.Command, *writing) {
 	w := new(writing)
 	w.signerFlags(cmd)
 	w.bodyFlags(cmd)
@@ -74,15 +90,17 @@ func (s *streams) writer(cmd *cobra.Command, fill operation) *cobra.Command {
 			return err
 		}
 		return s.write(cmd.Context(), g, w, func(ctx context.Context, l *link) ([]*ledgerv1.Operation, error) {
-			op, err := fill(ctx, l, args)
+			ops, err := fill(ctx, l, args)
 			if err != nil {
 				return nil, err
 			}
-			op.Account = w.as[0]
-			return []*ledgerv1.Operation{op}, nil
+			for _, op := range ops {
+				op.Account = w.as[0]
+			}
+			return ops, nil
 		})
 	}
-	return cmd
+	return cmd, w
 }
 
 func (w *writing) validate() error {
@@ -97,6 +115,13 @@ func (w *writing) validate() error {
 		return usagef("--sign-only sends nothing, so there is nothing for --no-wait")
 	case w.offline && !w.signOnly:
 		return usagef("--offline is for --sign-only: sending needs a node")
+	case w.receipt != "" && (w.signOnly || w.noWait):
+		return hint(usagef("--receipt needs the commit: neither --sign-only nor --no-wait waits for it"), "`althing tx receipt ID -o FILE` writes it later")
+	case w.receipt == toStdout:
+		return usagef("--receipt needs a file: standard output is for the outcome")
+	}
+	if err := checkWritable(w.receipt); err != nil {
+		return err
 	}
 	return w.validateNames()
 }
@@ -127,27 +152,38 @@ func (s *streams) write(ctx context.Context, g globals, w *writing, fill content
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	l.offline = w.offline
+	l.offline, l.receiptFile = w.offline, w.receipt
 	t, err := s.prepare(ctx, g, l, w, fill)
 	if err != nil {
-		return errors.Join(s.notSent(g, err), l.discardKeys())
+		return errors.Join(s.notSent(g, l, err), l.discardKeys())
 	}
 	if w.signOnly {
 		return s.saveTransaction(ctx, g, l, t, w.out)
 	}
 	err = s.send(ctx, g, l, t, w.noWait)
-	var outcome *notApplied
-	if errors.As(err, &outcome) && outcome.final && !w.noWait {
-		err = errors.Join(err, l.discardKeys())
+	if err != nil {
+		s.noteKeys(g, l)
 	}
 	return err
 }
 
-// discardKeys removes the key files that the command made for a transaction that will never be applied.
+// noteKeys says of the key files that the command made that they stay. What was sent may be in the ledger whatever one node
+// says of it, and the key with it.
+func (s *streams) noteKeys(g globals, l *link) {
+	for _, key := range l.made {
+		again := "the same command, run again, uses it"
+		if key.again != "" {
+			again = "to use it, run the command again with " + key.again
+		}
+		s.note(g, "The new key is kept in %s, in case the ledger lists it after all; %s.", key.file, again)
+	}
+}
+
+// discardKeys removes the key files that the command made for a transaction that was never sent.
 func (l *link) discardKeys() error {
 	var errs []error
-	for _, file := range l.made {
-		errs = append(errs, os.Remove(file))
+	for _, key := range l.made {
+		errs = append(errs, os.Remove(key.file))
 	}
 	return errors.Join(errs...)
 }
@@ -234,6 +270,8 @@ func sign(ctx context.Context, l *link, t *client.Transaction, signer client.Sig
 		switch {
 		case err == nil:
 			with = listed
+		case errors.Is(err, client.ErrTokenRequired) && len(signer.Keys) == 1:
+			// Who may not read may write: with one key there is nothing to choose.
 		case !errors.Is(err, client.ErrNoKey) && status.Code(err) != codes.NotFound:
 			return err
 		}
@@ -295,14 +333,37 @@ func (s *streams) send(ctx context.Context, g globals, l *link, t *client.Transa
 	} else {
 		result, err = l.SubmitAndWait(ctx, raw)
 	}
+	if err == nil && !noWait && !g.unverified {
+		result = l.prove(ctx, t, result)
+	}
 	stop()
 	if err != nil {
-		return s.showUndone(g, t.ID(), err)
+		return s.showUndone(g, l, t.ID(), err)
 	}
 	// Showing the outcome may need a node, and may take as long as a read.
 	showing, done := g.bounded(context.WithoutCancel(ctx))
 	defer done()
-	return s.showResult(showing, g, l.units, result, noWait)
+	if l.receiptFile != "" && result.OK() {
+		return s.showWithReceipt(showing, g, l, result)
+	}
+	return s.showResult(showing, g, l, result, noWait)
+}
+
+// proofTime bounds how long an outcome that one node has told is waited for to be proven.
+const proofTime = 10 * time.Second
+
+// prove returns the proven outcome of a transaction that stands in a block, which takes until the next block: so the next command
+// finds it in the newest state that can be proven. Where no proof is to be had, the node's word stays what it is.
+func (l *link) prove(ctx context.Context, t *client.Transaction, result *client.Result) *client.Result {
+	if result.Outcome == nil || result.Proven {
+		return result
+	}
+	ctx, cancel := context.WithTimeout(ctx, proofTime)
+	defer cancel()
+	if proven, err := l.Transaction(ctx, t.ID(), t.ExpiresAt()); err == nil && proven.Proven {
+		return proven
+	}
+	return result
 }
 
 // unreadableKey makes an unreadable key file a mistake of configuration.

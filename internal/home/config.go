@@ -32,11 +32,14 @@ type Config struct {
 
 	P2P       P2P       `toml:"p2p"`
 	GRPC      GRPC      `toml:"grpc"`
+	HTTP      HTTP      `toml:"http"`
 	Metrics   Metrics   `toml:"metrics"`
 	State     State     `toml:"state"`
+	History   History   `toml:"history"`
 	Mempool   Mempool   `toml:"mempool"`
 	Log       Log       `toml:"log"`
 	Consensus Consensus `toml:"consensus"`
+	Signer    Signer    `toml:"signer"`
 }
 
 // P2P configures the mesh between nodes.
@@ -65,6 +68,19 @@ type GRPC struct {
 	MaxStreams int `toml:"max_streams"`
 }
 
+// HTTP configures the same API over HTTP, as JSON. Rates and the size of requests are those of GRPC.
+type HTTP struct {
+	// Listen is where clients connect, IP:PORT. Empty turns it off, which is the default.
+	Listen string `toml:"listen"`
+	// PublishedOnLoopback is that of GRPC. Default false.
+	PublishedOnLoopback bool `toml:"published_on_loopback"`
+	// Hosts are names besides localhost under which plaintext is asked for, such as that of a proxy before it. At most 32.
+	// Default none.
+	Hosts []string `toml:"hosts"`
+	// Origins are the web pages whose scripts may read answers, SCHEME://HOST[:PORT], or * for all. At most 32. Default none.
+	Origins []string `toml:"origins"`
+}
+
 // Metrics configures the page that Prometheus reads.
 type Metrics struct {
 	// Listen is where it is served, over HTTP without TLS, IP:PORT. Empty turns it off. Default 127.0.0.1:26660.
@@ -83,6 +99,13 @@ type State struct {
 	CacheBytes int64 `toml:"cache_bytes"`
 	// TreeCacheNodes is how many tree nodes stay in memory, at about 400 bytes each. Default 100,000.
 	TreeCacheNodes int `toml:"tree_cache_nodes"`
+}
+
+// History configures the index of which transactions touched what.
+type History struct {
+	// Enabled keeps it and answers questions from it. It is built from the blocks that are kept when it begins, and it outlives
+	// them. Default true.
+	Enabled bool `toml:"enabled"`
 }
 
 // Mempool bounds the pending transactions.
@@ -117,6 +140,20 @@ type Consensus struct {
 	PongTimeout  Duration `toml:"pong_timeout"`
 }
 
+// Signer says where the keys are that the node votes with. By default they lie in files of the home, in plain text.
+type Signer struct {
+	// Address is host:port of a signer process, and PublicKey its identity: 64 hex digits, as `althing signer init` prints
+	// them. Both or neither. Default neither: the home has the key.
+	Address   string `toml:"address"`
+	PublicKey string `toml:"public_key"`
+	// PassphraseFile holds the passphrase of the home's key files, where they are encrypted; a path in the home or an absolute
+	// one. The variable ALTHING_PASSPHRASE_FILE comes before it. Default none.
+	PassphraseFile string `toml:"passphrase_file"`
+}
+
+// Remote says whether a signer process has the keys.
+func (s Signer) Remote() bool { return s.Address != "" }
+
 // Default returns the configuration of a node that says nothing but its name and its organisation.
 func Default(name, org string) Config {
 	return Config{
@@ -132,6 +169,7 @@ func Default(name, org string) Config {
 			MaxMessageBytes:   5 << 20,
 			MaxStreams:        256,
 		},
+		HTTP:    HTTP{Hosts: []string{}, Origins: []string{}},
 		Metrics: Metrics{Listen: "127.0.0.1:26660"},
 		State: State{
 			KeepHeights:    100_000,
@@ -139,6 +177,7 @@ func Default(name, org string) Config {
 			CacheBytes:     128 << 20,
 			TreeCacheNodes: 100_000,
 		},
+		History: History{Enabled: true},
 		Mempool: Mempool{
 			MaxTxs:         100_000,
 			MaxBytes:       256 << 20,

@@ -24,6 +24,9 @@ func unlike() Config {
 			Listen: "[::]:1001", PublishedOnLoopback: true, TLSNames: []string{"a.example", "10.0.0.9"},
 			RequestsPerSecond: 2, Burst: 3, MaxMessageBytes: 1 << 17, MaxStreams: 4,
 		},
+		HTTP: HTTP{
+			Listen: "[::]:1002", PublishedOnLoopback: true, Hosts: []string{"ledger.example"}, Origins: []string{"https://app.example:8443", "*"},
+		},
 		Metrics: Metrics{Listen: ""},
 		State:   State{KeepHeights: 0, KeepFor: Duration(90 * time.Minute), Archive: true, CacheBytes: 1 << 21, TreeCacheNodes: 5},
 		Mempool: Mempool{MaxTxs: 7, MaxBytes: 2 << 20, MaxTxsPerOrg: 6, MaxBytesPerOrg: 1 << 20},
@@ -34,6 +37,7 @@ func unlike() Config {
 			PeerGossipSleep: Duration(time.Millisecond),
 			PingInterval:    Duration(20 * time.Second), PongTimeout: Duration(6 * time.Second),
 		},
+		Signer: Signer{Address: "signer.example:26670", PublicKey: strings.Repeat("ab", 32), PassphraseFile: "/run/passphrase"},
 	}
 }
 
@@ -101,6 +105,10 @@ colour = "red"
 listen = "localhost:9090"
 burst = 0
 max_mesage_bytes = 1
+[http]
+listen = "8080"
+hosts = ["ledger.example:80"]
+origins = ["https://app.example/"]
 [metrics]
 listen = "0.0.0.0:26656"
 [state]
@@ -114,6 +122,9 @@ level = "loud"
 [consensus]
 pong_timeout = "11s"
 timeout_vote = "0s"
+[signer]
+address = "signer"
+public_key = "abc"
 `
 	_, err := ParseConfig([]byte(file))
 	if !errors.Is(err, ErrConfig) {
@@ -121,9 +132,10 @@ timeout_vote = "0s"
 	}
 	for _, want := range []string{
 		"line 4: unknown key colour", "line 8: unknown key grpc.max_mesage_bytes", "name: ", "org: ",
-		`grpc.listen is "localhost:9090"`, "grpc.burst is 0", `p2p.listen and metrics.listen are both "0.0.0.0:26656"`,
+		`grpc.listen is "localhost:9090"`, "grpc.burst is 0", `http.listen is "8080"`, "http.hosts", "http.origins", `p2p.listen and metrics.listen are both "0.0.0.0:26656"`,
 		"state.keep_heights is 1", "state.cache_bytes is 10", "mempool.max_txs_per_org is 11, want 1 to 10",
 		`log.level is "loud"`, "consensus.pong_timeout 11s is not below", "consensus.timeout_vote is 0s, want 1ms to 1m",
+		`signer.address is "signer"`, `signer.public_key is "abc"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
@@ -223,6 +235,12 @@ func FuzzParseConfig(f *testing.F) {
 func sameConfig(a, b Config) bool {
 	if len(a.GRPC.TLSNames) == 0 && len(b.GRPC.TLSNames) == 0 {
 		a.GRPC.TLSNames, b.GRPC.TLSNames = nil, nil
+	}
+	if len(a.HTTP.Hosts) == 0 && len(b.HTTP.Hosts) == 0 {
+		a.HTTP.Hosts, b.HTTP.Hosts = nil, nil
+	}
+	if len(a.HTTP.Origins) == 0 && len(b.HTTP.Origins) == 0 {
+		a.HTTP.Origins, b.HTTP.Origins = nil, nil
 	}
 	return reflect.DeepEqual(a, b)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/althing-ledger/althing/consensus/signer"
 	"github.com/althing-ledger/althing/keys"
 )
 
@@ -27,13 +28,27 @@ func (d Dir) Config() string { return d.path("althing.toml") }
 func (d Dir) Genesis() string { return d.path("genesis.json") }
 
 // NodeKey is the path of the key of the node's connections.
-func (d Dir) NodeKey() string { return d.path("node_key.json") }
+func (d Dir) NodeKey() string { return d.nodeKeys(nil).Path() }
+
+// NextNodeKey is the path of the key that was prepared to follow it.
+func (d Dir) NextNodeKey() string { return d.nodeKeys(nil).NextPath() }
 
 // ValidatorKey is the path of the key of the node's votes.
-func (d Dir) ValidatorKey() string { return d.path("validator_key.json") }
+func (d Dir) ValidatorKey() string { return d.validatorKeys(nil).Path() }
+
+// NextValidatorKey is the path of the key that was prepared to follow it.
+func (d Dir) NextValidatorKey() string { return d.validatorKeys(nil).NextPath() }
 
 // SignerState is the path of the record of what the validator signed last.
-func (d Dir) SignerState() string { return d.path("signer.state") }
+func (d Dir) SignerState() string { return d.path(signer.RecordName) }
+
+func (d Dir) nodeKeys(passphrase []byte) signer.KeyFiles {
+	return signer.KeyFiles{Dir: string(d), Name: "node_key", Passphrase: passphrase}
+}
+
+func (d Dir) validatorKeys(passphrase []byte) signer.KeyFiles {
+	return signer.KeyFiles{Dir: string(d), Name: signer.ValidatorKeyName, Passphrase: passphrase}
+}
 
 // Data is the directory of the state.
 func (d Dir) Data() string { return d.path("data") }
@@ -60,14 +75,19 @@ type Home struct {
 	Config Config
 	// Genesis is the content of the genesis document, byte for byte: the network's id depends on it.
 	Genesis []byte
-	// NodeKey identifies the node to its peers. Ed25519.
-	NodeKey keys.PrivateKey
-	// ValidatorKey signs votes. Ed25519; zero for an observer.
-	ValidatorKey keys.PrivateKey
+	// NodeKey identifies the node to its peers, and NextNodeKey is the one prepared to follow it, zero if there is none.
+	// Ed25519.
+	NodeKey, NextNodeKey keys.PrivateKey
+	// ValidatorKey signs votes, and NextValidatorKey is the one prepared to follow it. Ed25519; both zero for an observer, and
+	// where a signer process has them.
+	ValidatorKey, NextValidatorKey keys.PrivateKey
+
+	passphrase []byte // nil where there is none
+	other      []byte // opens what passphrase does not, see LoadToProtect
 }
 
-// Observer says whether the node has no key to vote with.
-func (h *Home) Observer() bool { return h.ValidatorKey.IsZero() }
+// Observer says whether the node has nothing to vote with: no key, and no signer process that has one.
+func (h *Home) Observer() bool { return h.ValidatorKey.IsZero() && !h.Config.Signer.Remote() }
 
 // Ed25519 returns the 64-byte form of an Ed25519 key that the engine wants. The zero key and keys of other schemes
 // give nil.
@@ -80,14 +100,36 @@ func Ed25519(key keys.PrivateKey) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed)
 }
 
+// PassphraseVariable names the variable that names the file with the passphrase of the key files. It comes before what the
+// configuration says. The passphrase itself is neither in the environment nor among the arguments, where others see it.
+const PassphraseVariable = "ALTHING_PASSPHRASE_FILE"
+
 // Load reads a home. Its error is [ErrNotHome], [ErrNewer], [ErrConfig] or [ErrKey] when the owner has to set something
 // right, and an ordinary one when the directory cannot be read. Load locks nothing and changes nothing.
 func Load(dir string) (*Home, error) {
+	var passphrase []byte
+	if path := os.Getenv(PassphraseVariable); path != "" {
+		var err error
+		if passphrase, err = readPassphrase(path); err != nil {
+			return nil, fmt.Errorf("load home %s: %s: %w", dir, PassphraseVariable, err)
+		}
+	}
+	return LoadWithPassphrase(dir, passphrase)
+}
+
+// LoadWithPassphrase is Load with the passphrase of the key files. None: the configuration says where it is.
+func LoadWithPassphrase(dir string, passphrase []byte) (*Home, error) {
+	return LoadToProtect(dir, passphrase, nil)
+}
+
+// LoadToProtect is LoadWithPassphrase for a home whose files get another passphrase: an interrupted [Home.Protect] may have
+// given it to some of them already.
+func LoadToProtect(dir string, was, passphrase []byte) (*Home, error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("load home: %w", err)
 	}
-	h := &Home{Dir: Dir(absolute)}
+	h := &Home{Dir: Dir(absolute), passphrase: was, other: passphrase}
 	if err := h.load(); err != nil {
 		return nil, fmt.Errorf("load home %s: %w", dir, err)
 	}
@@ -105,26 +147,54 @@ func (h *Home) load() error {
 	if h.Genesis, err = h.readPart(h.Dir.Genesis(), maxGenesisBytes); err != nil {
 		return err
 	}
-	if h.NodeKey, err = loadKey(h.Dir.NodeKey()); err != nil {
+	if file := h.Config.Signer.PassphraseFile; file != "" && len(h.passphrase) == 0 {
+		if !filepath.IsAbs(file) {
+			file = h.Dir.path(file)
+		}
+		if h.passphrase, err = readPassphrase(file); err != nil {
+			return err
+		}
+	}
+	node, validator := h.Dir.nodeKeys(h.passphrase), h.Dir.validatorKeys(h.passphrase)
+	node.Former, validator.Former = h.other, h.other
+	if h.NodeKey, err = checked(node.Load()); err != nil {
 		return missingPart(err)
 	}
-	h.ValidatorKey, err = loadKey(h.Dir.ValidatorKey())
-	if errors.Is(err, fs.ErrNotExist) {
-		return h.checkObserver()
-	}
-	return err
-}
-
-// checkObserver refuses a home that lost the key its record belongs to.
-func (h *Home) checkObserver() error {
-	_, err := os.Lstat(h.Dir.SignerState())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if h.NextNodeKey, err = optional(node.LoadNext()); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: there is signer.state but no validator_key.json: put the key back", ErrKey)
+	if h.ValidatorKey, err = optional(validator.Load()); err != nil {
+		return err
+	}
+	if h.NextValidatorKey, err = optional(validator.LoadNext()); err != nil {
+		return err
+	}
+	return h.checkSigner()
+}
+
+func readPassphrase(path string) ([]byte, error) {
+	passphrase, err := keys.ReadPassphrase(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return passphrase, nil
+}
+
+// checkSigner refuses a home that lost the key its record belongs to, and one in which it is not clear who signs.
+func (h *Home) checkSigner() error {
+	_, err := os.Lstat(h.Dir.SignerState())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	recorded := err == nil
+	switch {
+	case h.Config.Signer.Remote() && (recorded || !h.ValidatorKey.IsZero()):
+		return fmt.Errorf("%w: althing.toml names a signer process, and there is a validator_key.json or signer.state: "+
+			"two that sign for one validator may sign twice; move both files to the signer, or take [signer] address out", ErrConfig)
+	case recorded && h.ValidatorKey.IsZero():
+		return fmt.Errorf("%w: there is signer.state but no validator_key.json: put the key back", ErrKey)
+	}
+	return nil
 }
 
 // readPart reads a file that every home has.
@@ -153,16 +223,20 @@ func missingPart(err error) error {
 	return err
 }
 
-// loadKey reads an Ed25519 key file.
-func loadKey(path string) (keys.PrivateKey, error) {
-	key, err := keys.LoadFile(path)
-	switch {
-	case errors.Is(err, keys.ErrFilePermissions), errors.Is(err, keys.ErrFileFormat):
-		return keys.PrivateKey{}, fmt.Errorf("%w: %w", ErrKey, err)
-	case err != nil:
-		return keys.PrivateKey{}, err
-	case key.Public().Scheme() != keys.SchemeEd25519:
-		return keys.PrivateKey{}, fmt.Errorf("%w: %s is of scheme %s, nodes have ed25519 keys", ErrKey, path, key.Public().Scheme())
+// checked gives the errors of a key file that its owner has to set right their kind.
+func checked(key keys.PrivateKey, err error) (keys.PrivateKey, error) {
+	for _, kind := range []error{keys.ErrFilePermissions, keys.ErrFileFormat, keys.ErrPassphrase, signer.ErrKey} {
+		if errors.Is(err, kind) {
+			return keys.PrivateKey{}, fmt.Errorf("%w: %w", ErrKey, err)
+		}
 	}
-	return key, nil
+	return key, err
+}
+
+// optional is checked for a file that need not be there.
+func optional(key keys.PrivateKey, err error) (keys.PrivateKey, error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return keys.PrivateKey{}, nil
+	}
+	return checked(key, err)
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/althing-ledger/althing/consensus"
 	"github.com/althing-ledger/althing/keys"
 )
 
@@ -57,12 +56,8 @@ func TestInitThenLoad(t *testing.T) {
 	if !bytes.Equal(Ed25519(h.NodeKey), Ed25519(o.NodeKey)) || !bytes.Equal(Ed25519(h.ValidatorKey), Ed25519(o.ValidatorKey)) {
 		t.Error("the keys are not those that were given")
 	}
-	signer, err := consensus.OpenSigner(h.Dir.SignerState(), Ed25519(h.ValidatorKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := signer.Close(); err != nil {
-		t.Fatal(err)
+	if height, err := h.LastSigned("local-12345678"); height != 0 || err != nil {
+		t.Fatalf("the record of the new key: %d, %v", height, err)
 	}
 	err = filepath.WalkDir(string(dir), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/althing-ledger/althing/consensus"
+	"github.com/althing-ledger/althing/consensus/signer"
 	"github.com/althing-ledger/althing/keys"
 )
 
@@ -19,8 +19,12 @@ type Options struct {
 	Genesis []byte
 	// NodeKey identifies the node to its peers. Ed25519, required.
 	NodeKey keys.PrivateKey
-	// ValidatorKey signs votes and must never have signed before. Ed25519; zero makes an observer.
+	// ValidatorKey signs votes and must never have signed before. Ed25519; zero makes an observer, or a node whose
+	// configuration names a signer process.
 	ValidatorKey keys.PrivateKey
+	// Passphrase encrypts the key files. None: they are written in plain text. The configuration or the environment must say
+	// where the node finds it.
+	Passphrase []byte
 }
 
 func (o Options) validate() error {
@@ -34,6 +38,9 @@ func (o Options) validate() error {
 	}
 	if !o.ValidatorKey.IsZero() && Ed25519(o.ValidatorKey) == nil {
 		problems = append(problems, errors.New("the validator key is not an ed25519 key"))
+	}
+	if !o.ValidatorKey.IsZero() && o.Config.Signer.Remote() {
+		problems = append(problems, errors.New("there is a validator key, and a signer process that has one"))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -67,20 +74,16 @@ func fill(dir Dir, o Options) error {
 	if err := WriteFile(dir.Genesis(), o.Genesis, 0o600); err != nil {
 		return err
 	}
-	if err := keys.SaveFile(dir.NodeKey(), o.NodeKey); err != nil {
+	if err := dir.nodeKeys(o.Passphrase).Save(o.NodeKey); err != nil {
 		return err
 	}
 	if o.ValidatorKey.IsZero() {
 		return nil
 	}
-	if err := keys.SaveFile(dir.ValidatorKey(), o.ValidatorKey); err != nil {
+	if err := dir.validatorKeys(o.Passphrase).Save(o.ValidatorKey); err != nil {
 		return err
 	}
-	signer, err := consensus.CreateSigner(dir.SignerState(), Ed25519(o.ValidatorKey))
-	if err != nil {
-		return err
-	}
-	return signer.Close()
+	return signer.Create(dir.SignerState(), o.ValidatorKey.Public().Bytes())
 }
 
 // BuildDir makes the directory dir (mode 0700) with what fill writes into it, completely or not at all. fill gets the

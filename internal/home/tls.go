@@ -27,7 +27,14 @@ const certificateLife = 20 * 365 * 24 * time.Hour
 // self-signed certificate if the home has none; who has a better one puts it into tls.crt and tls.key. The error is
 // [ErrKey] if the files do not fit each other or others can read the key.
 func (h *Home) TLS() (*tls.Config, error) {
-	if !h.Config.GRPC.NeedsTLS() {
+	return h.tls(h.Config.GRPC.NeedsTLS())
+}
+
+// HTTPTLS is TLS for the server of HTTP: the same certificate.
+func (h *Home) HTTPTLS() (*tls.Config, error) { return h.tls(h.Config.HTTP.NeedsTLS()) }
+
+func (h *Home) tls(needed bool) (*tls.Config, error) {
+	if !needed {
 		return nil, nil
 	}
 	_, err := os.Lstat(h.Dir.Certificate())
@@ -115,8 +122,10 @@ func (h *Home) certificateNames() []string {
 	if host, err := os.Hostname(); err == nil && host != "" {
 		found = append(found, host)
 	}
-	if at, err := netip.ParseAddrPort(h.Config.GRPC.Listen); err == nil && !at.Addr().IsUnspecified() {
-		found = append(found, at.Addr().String())
+	for _, listen := range []string{h.Config.GRPC.Listen, h.Config.HTTP.Listen} {
+		if at, err := netip.ParseAddrPort(listen); err == nil && !at.Addr().IsUnspecified() {
+			found = append(found, at.Addr().String())
+		}
 	}
 	slices.Sort(found)
 	return slices.Compact(found)

@@ -1,12 +1,16 @@
 package home
 
 import (
+	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/althing-ledger/althing/proto/names"
@@ -44,6 +48,7 @@ func (c Config) problems() []error {
 	}
 	problems = append(problems, c.addressProblems()...)
 	problems = append(problems, c.GRPC.problems()...)
+	problems = append(problems, c.HTTP.problems()...)
 	problems = append(problems, c.State.problems()...)
 	problems = append(problems, c.Mempool.problems()...)
 	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
@@ -52,7 +57,8 @@ func (c Config) problems() []error {
 	if formats := []string{"text", "json"}; !slices.Contains(formats, c.Log.Format) {
 		bad("log.format is %q, want one of %v", c.Log.Format, formats)
 	}
-	return append(problems, c.Consensus.problems()...)
+	problems = append(problems, c.Consensus.problems()...)
+	return append(problems, c.Signer.problems()...)
 }
 
 // addressProblems checks that every address can be listened on and that no two are the same.
@@ -72,6 +78,9 @@ func (c Config) addressProblems() []error {
 	}
 	check("p2p.listen", c.P2P.Listen)
 	check("grpc.listen", c.GRPC.Listen)
+	if c.HTTP.Listen != "" {
+		check("http.listen", c.HTTP.Listen)
+	}
 	if c.Metrics.Listen != "" {
 		check("metrics.listen", c.Metrics.Listen)
 	}
@@ -91,6 +100,25 @@ func (g GRPC) problems() []error {
 	for _, name := range g.TLSNames {
 		if name == "" || len(name) > 253 {
 			problems = append(problems, fmt.Errorf("grpc.tls_names: %.60q is not a name of 1 to 253 bytes", name))
+		}
+	}
+	return problems
+}
+
+func (h HTTP) problems() []error {
+	var problems []error
+	if len(h.Hosts) > maxTLSNames || len(h.Origins) > maxTLSNames {
+		problems = append(problems, fmt.Errorf("http has %d hosts and %d origins, at most %d each", len(h.Hosts), len(h.Origins), maxTLSNames))
+	}
+	for _, name := range h.Hosts {
+		if name == "" || len(name) > 253 || strings.ContainsAny(name, ":/ ") {
+			problems = append(problems, fmt.Errorf("http.hosts: %.60q is not a name of 1 to 253 bytes, without port", name))
+		}
+	}
+	for _, origin := range h.Origins {
+		at, err := url.Parse(origin)
+		if origin != "*" && (err != nil || (at.Scheme != "http" && at.Scheme != "https") || at.Host == "" || origin != at.Scheme+"://"+at.Host) {
+			problems = append(problems, fmt.Errorf("http.origins: %.60q is not SCHEME://HOST[:PORT] such as https://app.example.com, nor *", origin))
 		}
 	}
 	return problems
@@ -140,6 +168,20 @@ func (c Consensus) problems() []error {
 	return problems
 }
 
+func (s Signer) problems() []error {
+	var problems []error
+	if s.Address == "" && s.PublicKey == "" {
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(s.Address); err != nil || host == "" || port == "" || len(s.Address) > 260 {
+		problems = append(problems, fmt.Errorf("signer.address is %.60q, want HOST:PORT such as 10.0.0.5:26670", s.Address))
+	}
+	if key, err := hex.DecodeString(s.PublicKey); err != nil || len(key) != ed25519.PublicKeySize {
+		problems = append(problems, fmt.Errorf("signer.public_key is %.80q, want the 64 hex digits that `althing signer show` prints", s.PublicKey))
+	}
+	return problems
+}
+
 // bounds returns a function that adds a problem when a value is out of its range.
 func bounds(problems *[]error, prefix string) func(key string, value, least, most int64) {
 	return func(key string, value, least, most int64) {
@@ -150,9 +192,14 @@ func bounds(problems *[]error, prefix string) func(key string, value, least, mos
 }
 
 // NeedsTLS says whether the server must not speak plaintext: its address can be reached from other machines.
-func (g GRPC) NeedsTLS() bool {
-	at, err := netip.ParseAddrPort(g.Listen)
-	return err != nil || (!at.Addr().IsLoopback() && !g.PublishedOnLoopback)
+func (g GRPC) NeedsTLS() bool { return needsTLS(g.Listen, g.PublishedOnLoopback) }
+
+// NeedsTLS says whether the server must not speak plaintext, as over gRPC. One that is off needs none.
+func (h HTTP) NeedsTLS() bool { return h.Listen != "" && needsTLS(h.Listen, h.PublishedOnLoopback) }
+
+func needsTLS(listen string, publishedOnLoopback bool) bool {
+	at, err := netip.ParseAddrPort(listen)
+	return err != nil || (!at.Addr().IsLoopback() && !publishedOnLoopback)
 }
 
 // Dial returns the address under which this machine reaches the server: loopback, where it listens on all interfaces.

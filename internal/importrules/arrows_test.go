@@ -22,7 +22,7 @@ type room struct {
 }
 
 // leaves may be imported by everybody.
-var leaves = []string{"keys", "proto/gen/...", "proto/names", "proto/amount", "proto/tx"}
+var leaves = []string{"keys", "proto/gen/...", "proto/names", "proto/amount", "proto/tx", "proto/token", "proto/attest", "proto/subjects", "proto/cursor", "proto/blocks", "state/keyspace"}
 
 // modules stand in the order in which they may know one another: each may import those before it.
 var modules = []string{"app/accounts", "app/membership", "app/governance", "app/assets", "app/records"}
@@ -30,39 +30,61 @@ var modules = []string{"app/accounts", "app/membership", "app/governance", "app/
 var rooms = []room{
 	{"keys", nil, nil, "everybody may use keys, so keys uses nobody"},
 	{"proto/gen/...", []string{"proto/gen/..."}, nil, "generated code knows messages and nothing else"},
+	{"proto", nil, nil, "it holds the contract as a document, and no code"},
 	{"proto/names", nil, nil, "clients in other programs check names with it and must not get a node along with it"},
 	{"proto/amount", nil, nil, "clients in other programs count with it and must not get a node along with it"},
 	{"proto/tx", []string{"keys", "proto/gen/...", "proto/names"}, nil,
 		"the envelope is read before any state is looked at; signers use it without a node"},
+	{"proto/token", []string{"keys", "proto/names"}, nil, "the edge of a node checks tokens and clients sign them: neither gets the other along with it"},
+	{"proto/subjects", []string{"proto/gen/...", "proto/names"}, nil, "what a transaction touches follows from its bytes and its events"},
+	{"proto/blocks", []string{"proto/cursor", "proto/gen/...", "proto/subjects"}, nil, "what a watch shows of a block follows from the block"},
+	{"proto/cursor", nil, nil, "nodes and clients count the same things in the same order, and share nothing else for it"},
+	{"proto/attest", []string{"proto/names"}, nil, "a node signs attestations and anybody checks them: neither gets the other along with it"},
 	{"proto/vectors", leaves, nil, "golden vectors follow from the contract alone"},
 
-	{"state", nil, nil, "the store keeps bytes; if it knew what they mean, a change of meaning would be a change of the store"},
-	{"state/statetest", []string{"state"}, nil, "a fake of the store, for tests"},
+	{"state/keyspace", nil, nil, "whoever checks proofs needs to know keys, and must not get a database along with it"},
+	{"state", []string{"state/keyspace"}, nil, "the store keeps bytes; if it knew what they mean, a change of meaning would be a change of the store"},
+	{"state/statetest", []string{"state", "state/keyspace"}, nil, "a fake of the store, for tests"},
 	{"p2p", nil, nil, "who may connect is a set of keys; where it comes from is for the boot function to say"},
 	{"mempool", []string{"keys", "proto/gen/...", "proto/names", "proto/tx"}, []string{"proto/amount"},
 		"pending transactions are judged without state: what needs state is asked through the judge that it is given"},
-	{"consensus", []string{"p2p", "mempool"}, []string{"state", "keys"},
+	{"consensus/signer", []string{"keys", "proto/gen/...", "proto/names", "proto/tx"}, nil,
+		"keys that vote may be held by a process of their own: it must not need a node to do so"},
+	{"consensus", []string{"p2p", "mempool"}, []string{"consensus/signer", "state", "keys"},
 		"the engine takes any abci.Application: order does not depend on what is ordered"},
 
-	{"app/exec", append([]string{"state"}, leaves...), []string{"state/statetest", "app/exec/exectest"},
+	{"app/exec", leaves, []string{"state", "state/statetest", "app/exec/exectest"},
 		"what operations see while they run stands below all modules"},
 	{"app/exec/exectest", append([]string{"app/exec", "app/accounts", "state", "state/statetest"}, leaves...), nil,
 		"a bench for the tests of the modules: it knows accounts, because somebody always acts, and no other module"},
+	{"app/queries", append([]string{"app/exec"}, append(modules, leaves...)...), []string{"state", "state/statetest"},
+		"the questions that can be asked of a state, wherever it comes from: a node's database or a proof"},
+	{"app/follow", append([]string{"state"}, leaves...), []string{"state/statetest"}, "it hands blocks to whoever keeps something beside consensus"},
+	{"app/lineage", append([]string{"state", "app/follow"}, leaves...), []string{"state/statetest"}, "it follows blocks; what a change of the validators is, it is told"},
+	{"app/history", append([]string{"state", "app/follow"}, leaves...), []string{"state/statetest"}, "an index follows blocks; nothing follows from it"},
 	{"app", append([]string{"app/exec", "mempool", "state"}, append(modules, leaves...)...), []string{"state/statetest", "app/exec/exectest"},
 		"the state machine is a function of blocks: with consensus or p2p in reach it could depend on peers, with grpcapi on callers"},
-	{"app/grpcapi", append([]string{"app", "app/exec", "mempool", "state"}, append(modules, leaves...)...), []string{"state/statetest", "app/exec/exectest"},
+	// Its tests check what it proves as clients do.
+	{"app/grpcapi", append([]string{"app", "app/exec", "app/queries", "app/follow", "app/history", "app/lineage", "mempool", "state"}, append(modules, leaves...)...), []string{"state/statetest", "app/exec/exectest", "client", "client/verify"},
 		"it translates and never decides: no consensus, no p2p, nothing it could steer"},
 
-	{"client", leaves, []string{"client/clienttest"}, "other people import it: a node's code would come along"},
+	{"app/httpapi", []string{"app/grpcapi", "proto", "proto/gen/..."}, []string{"app", "state", "state/statetest", "keys", "proto/tx"},
+		"HTTP is another way to the calls of gRPC: with the state machine in reach it could answer what gRPC does not"},
+
+	{"client/verify", leaves, []string{"..."}, "whoever checks a proof needs no node and no network"},
+	{"client", append([]string{"client/verify", "app/exec", "app/queries", "internal/files"}, append(modules, leaves...)...), []string{"client/clienttest"},
+		"other people import it: a node's code would come along. It asks proven keys the questions that a node asks its database"},
+	{"client/...", append([]string{"client", "client/verify"}, leaves...), []string{"client/clienttest"}, "programs that talk to networks are clients like any other"},
 	{"client/clienttest", append([]string{"client"}, leaves...), nil, "a server that answers clients in tests, made from the contract alone"},
 	{"testnet/...", append([]string{"client", "consensus", "app", "app/governance", "internal/home", "testnet/..."}, leaves...),
 		[]string{"internal/node", "app/...", "state", "mempool", "p2p"},
 		"networks are run as processes: what is in a node's memory is not for testnet to reach into"},
 
-	{"internal/home", []string{"consensus", "keys", "proto/gen/...", "proto/names"}, nil,
+	{"internal/home", []string{"consensus", "consensus/signer", "keys", "proto/gen/...", "proto/names", "proto/tx"}, nil,
 		"a node's directory is read before anything runs, and by commands that run nothing"},
-	{"internal/node", []string{"app", "app/...", "consensus", "mempool", "p2p", "state", "internal/home", "keys", "proto/..."},
-		[]string{"client", "testnet/...", "state/statetest"}, "the rooms meet here and in no other place; it knows neither its clients nor its command line"},
+	{"internal/node", []string{"app", "app/...", "consensus", "consensus/signer", "mempool", "p2p", "state", "internal/home", "keys", "proto/..."},
+		[]string{"client", "client/clienttest", "client/verify", "testnet/...", "state/statetest"}, "the rooms meet here and in no other place; it knows neither its clients nor its command line"},
+	{"internal/files", nil, nil, "clients and commands write files with it, and get nothing along with it"},
 	{"internal/importrules", nil, nil, "it looks at source, not through it"},
 
 	{"cmd/...", []string{"..."}, nil, ""},
@@ -80,7 +102,9 @@ var forbidden = []struct{ from, to, why string }{
 	{"consensus", "state", "the engine is handed databases"},
 	{"mempool", "state", "a verdict that is remembered must not depend on state; what does is asked anew each time"},
 	{"state", "keys", "the store keeps bytes and checks no signatures"},
-	{"client", "app/...", "other people import the client: IAVL and CometBFT would come along"},
+	{"client/...", "proto/gen/gateway/...", "other people import the client: a server of HTTP would come along"},
+	{"client", "app", "other people import the client: IAVL and the engine would come along"},
+	{"client/...", "state", "other people import the client: the database would come along"},
 }
 
 // owners says who may import code of others. What is not named may be imported by everybody.
@@ -93,17 +117,23 @@ var owners = []struct {
 	{"github.com/cockroachdb/pebble", []string{"state"}, "one database, one package that knows what a batch guarantees"},
 	{"cosmossdk.io/", []string{"state"}, "comes with IAVL and stays with it"},
 	{"github.com/cometbft/cometbft-db", []string{"state", "consensus"}, "the engine's stores sit on the one database through an adapter"},
-	{"github.com/cometbft/cometbft/abci/types", []string{"consensus", "app", "internal/node", "testnet/...", "cmd/..."},
+	{"github.com/cometbft/cometbft/abci/types", []string{"client/verify", "consensus", "app", "internal/node", "testnet/...", "cmd/..."},
 		"app speaks ABCI at its edge; the boot function hands it over"},
-	{"github.com/cometbft/cometbft/", []string{"consensus"}, "engine types stay behind consensus, so that a new engine is one room's work"},
-	{"github.com/cosmos/gogoproto", []string{"consensus", "app"}, "the engine's protobuf; ours is google.golang.org/protobuf"},
+	{"github.com/cometbft/cometbft/proto/", []string{"client/verify", "consensus", "consensus/signer", "app"},
+		"what app answers over ABCI holds the engine's keys and parameters"},
+	{"github.com/cometbft/cometbft/", []string{"client/verify", "consensus", "consensus/signer"},
+		"engine types stay behind consensus and the verifier of its headers, so that a new engine is the work of two rooms"},
+	{"github.com/cosmos/ics23/", []string{"state", "client/verify"}, "one package makes proofs, one checks them"},
+	{"github.com/cosmos/gogoproto", []string{"client/verify", "consensus", "consensus/signer", "app"}, "the engine's protobuf; ours is google.golang.org/protobuf"},
 	{"github.com/btcsuite/", []string{"keys"}, "one package verifies signatures"},
 	{"github.com/decred/", []string{"keys"}, "one package verifies signatures"},
 	{"github.com/oasisprotocol/", []string{"keys"}, "one package verifies signatures"},
 	{"github.com/spf13/", []string{"cmd/..."}, "flags belong to commands"},
 	{"golang.org/x/term", []string{"cmd/...", "testnet/..."}, "terminals belong to commands"},
-	{"google.golang.org/grpc", []string{"proto/gen/...", "app/grpcapi", "client", "client/clienttest", "internal/node", "testnet/...", "cmd/...", "examples/..."},
+	{"google.golang.org/grpc", []string{"proto/gen/...", "app/grpcapi", "app/httpapi", "consensus/signer", "client", "client/explorer", "client/clienttest", "client/pgindex", "internal/node", "testnet/...", "cmd/...", "examples/..."},
 		"calls come in through one edge; the state machine knows no transport"},
+	{"github.com/grpc-ecosystem/", []string{"proto/gen/gateway/...", "app/httpapi"}, "one package translates HTTP"},
+	{"github.com/jackc/", []string{"client/pgindex"}, "one package knows PostgreSQL; no node needs it"},
 	{"github.com/pelletier/", []string{"internal/home", "cmd/..."}, "one package reads configuration files"},
 }
 
@@ -142,10 +172,13 @@ func matchesAny(patterns []string, path string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, path) })
 }
 
-// roomOf returns the room of a package: the longest pattern that matches.
+// roomOf returns the room of a package: its own line, else the longest pattern that matches.
 func roomOf(path string) (room, bool) {
 	var best room
 	for _, r := range append(moduleRooms(), rooms...) {
+		if r.path == path {
+			return r, true
+		}
 		if matches(r.path, path) && len(r.path) > len(best.path) {
 			best = r
 		}
@@ -252,6 +285,9 @@ func TestRulesFire(t *testing.T) {
 		{"consensus", "app", false, false},
 		{"consensus", "mempool", false, true},
 		{"client", "state", false, false},
+		{"client", "proto/gen/gateway/althing/ledger/v1", false, false},
+		{"app/httpapi", "app/grpcapi", false, true},
+		{"app/httpapi", "app", false, false},
 		{"client", "proto/tx", false, true},
 		{"keys", "proto/names", false, false},
 		{"state", "keys", false, false},

@@ -213,7 +213,8 @@ func TestReads(t *testing.T) {
 		{height: first, code: codes.FailedPrecondition, reason: "PRUNED"},
 		{height: 1 << 40, code: codes.OutOfRange, reason: "FUTURE"},
 		{height: 5, least: 6, code: codes.InvalidArgument},
-		{prove: true, code: codes.Unimplemented},
+		{height: first, prove: true, code: codes.FailedPrecondition, reason: "PRUNED"},
+		{height: 1 << 40, prove: true, code: codes.OutOfRange, reason: "FUTURE"},
 	} {
 		if _, err := ask(c.height, c.least, c.prove); status.Code(err) != c.code || reasonOf(err) != c.reason {
 			t.Errorf("%+v: %v", c, err)
@@ -250,11 +251,12 @@ func TestWatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if res.Block.Height != next || len(res.Block.Txs) != len(res.Block.Outcomes) || len(res.Block.AppHash) != 32 {
-				t.Fatalf("wanted block %d, got %v", next, res.Block)
+			block := res.GetBlock()
+			if block.GetHeight() != next || len(block.Txs) != len(block.Outcomes) || len(block.AppHash) != 32 {
+				t.Fatalf("wanted block %d, got %v", next, block)
 			}
 			next++
-			seen += len(res.Block.Outcomes)
+			seen += len(block.Outcomes)
 		}
 	}
 	follow(1)
@@ -381,7 +383,7 @@ func TestHealthReflectionMetrics(t *testing.T) {
 // TestRateLimit lets one client call more often than it may.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
-	_, m := single(t, func(c *home.Config) { c.GRPC.RequestsPerSecond, c.GRPC.Burst = 1000, 1000 })
+	_, m := single(t, func(c *home.Config) { c.GRPC.RequestsPerSecond, c.GRPC.Burst = 1, 1000 })
 	refused := 0
 	for i := 0; refused == 0 && i < 100_000; i++ {
 		_, err := m.ledger().GetStatus(t.Context(), &ledgerv1.GetStatusRequest{}, grpc.WaitForReady(true))

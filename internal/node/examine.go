@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/althing-ledger/althing/app"
-	"github.com/althing-ledger/althing/consensus"
 	"github.com/althing-ledger/althing/internal/home"
 	"github.com/althing-ledger/althing/state"
 )
@@ -56,7 +55,8 @@ func Examine(ctx context.Context, h *home.Home, progress func(state.Progress)) (
 		}
 		report.Problems = found
 	}
-	return report, report.examineSigner(h)
+	report.examineSigner(h)
+	return report, nil
 }
 
 func examineApp(ctx context.Context, genesis app.Genesis, cfg state.Config) (found app.Findings, err error) {
@@ -68,17 +68,11 @@ func examineApp(ctx context.Context, genesis app.Genesis, cfg state.Config) (fou
 	return app.Examine(ctx, genesis, store)
 }
 
-func (r *Report) examineSigner(h *home.Home) error {
-	if h.Observer() {
-		return nil
-	}
-	signer, err := consensus.OpenSigner(h.Dir.SignerState(), home.Ed25519(h.ValidatorKey))
-	if err != nil {
+func (r *Report) examineSigner(h *home.Home) {
+	var err error
+	if r.LastSigned, err = h.LastSigned(r.ChainID); err != nil {
 		r.Problems = append(r.Problems, fmt.Sprintf("the record of what the validator signed: %v", err))
-		return nil
 	}
-	r.LastSigned = signer.LastSigned()
-	return signer.Close()
 }
 
 func joined(err, closing error) error {

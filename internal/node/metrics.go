@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,19 +17,19 @@ import (
 
 	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/app/grpcapi"
-	"github.com/althing-ledger/althing/consensus"
 	"github.com/althing-ledger/althing/mempool"
+	"github.com/althing-ledger/althing/p2p"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
 )
 
 // figures reads what the parts of a node count when Prometheus asks: nothing is counted twice.
 type figures struct {
-	app     *app.App
-	store   *state.Store
-	orderer *consensus.Node
-	gossip  *mempool.Gossip
-	api     *grpcapi.Server
+	app    *app.App
+	store  *state.Store
+	engine *engine
+	gossip *mempool.Gossip
+	api    *grpcapi.Server
 }
 
 // Describe implements prometheus.Collector. It says nothing, which lets Collect decide what there is.
@@ -68,9 +69,10 @@ func flag(b bool) float64 {
 }
 
 func (f *figures) consensus(s sink) {
-	status := f.orderer.Status()
-	base, height := f.orderer.BlockRange()
-	reconciled := f.orderer.Reconciled()
+	node := f.engine.node.Load()
+	status := node.Status()
+	base, height := node.BlockRange()
+	reconciled := node.Reconciled()
 	s.gauge("ready", "1 while the node follows the network and can be relied on.", flag(f.api.Ready()))
 	s.gauge("block_height", "Height of the newest committed block.", float64(f.app.Height()))
 	if !status.BlockTime.IsZero() {
@@ -83,6 +85,23 @@ func (f *figures) consensus(s sink) {
 	s.total("peer_dials_total", "Connections begun.", reconciled.Dials)
 	s.total("peer_dial_failures_total", "Connections begun in vain.", reconciled.DialFailures)
 	s.total("peer_evictions_total", "Connections closed because the ledger does not list the peer.", reconciled.Evictions)
+	for _, e := range newestEvictions(node.Evictions()) {
+		s.gauge("peer_eviction_timestamp_seconds", "When a peer's connection was closed because the ledger does not list it, of the newest ones.",
+			float64(e.At.UnixMilli())/1000, "peer", e.ID, "node", e.Name, "org", e.Org, "reason", e.Reason)
+	}
+	refusals := node.Refusals()
+	const refused = "Connections that were refused or closed."
+	s.total("peer_refusals_total", refused, refusals.Strangers, "why", "not-listed")
+	s.total("peer_refusals_total", refused, refusals.Handshakes, "why", "handshake")
+	s.total("peer_refusals_total", refused, refusals.Misbehaved, "why", "misbehaved")
+	ledger := f.engine.mesh.ledger.Load()
+	s.gauge("members", "Nodes that the ledger lists and admits.", float64(len(ledger.Nodes)))
+	for _, seat := range ledger.Validators(f.app.Height() + 1) {
+		s.gauge("validator_power", "Voting power for the next block.", float64(seat.Power), "node", seat.Node)
+	}
+	if offset, known := f.gossip.ClockOffset(); known {
+		s.gauge("clock_offset_seconds", "How far the peers' clocks are ahead of this node's, their median.", offset.Seconds())
+	}
 }
 
 func (f *figures) transactions(s sink) {
@@ -92,6 +111,9 @@ func (f *figures) transactions(s sink) {
 	s.total("transactions_total", committed, results.Rejected, "result", "rejected")
 	s.total("refused_proposals_total", "Proposed blocks that this node found invalid.", results.RefusedProposals)
 	s.gauge("waiting_calls", "Calls that wait for the outcome of a transaction.", float64(f.app.Waiting()))
+	watchers, lag := f.api.Watchers()
+	s.gauge("watchers", "Calls that watch the ledger.", float64(watchers))
+	s.gauge("watchers_lag_blocks", "Committed blocks that the slowest watcher has not been sent yet.", float64(lag))
 
 	pool := f.app.Pool().Stats()
 	s.gauge("mempool_transactions", "Pending transactions.", float64(pool.Txs))
@@ -107,6 +129,10 @@ func (f *figures) transactions(s sink) {
 	s.total("mempool_left_total", left, pool.Committed, "why", "committed")
 	s.total("mempool_left_total", left, pool.Expired, "why", "expired")
 	s.total("mempool_left_total", left, pool.Dropped, "why", "dropped")
+	s.total("mempool_discarded_total", "Transactions given up because their organisation is no active member any more.", pool.Discarded)
+	s.gauge("mempool_sources", "Clients and peers whose arrivals wait for verification.", float64(pool.Sources))
+	s.total("mempool_rechecked_total", "Pending transactions whose authority was looked at again.", pool.Rechecked)
+	s.total("mempool_org_blocks_full_total", "Blocks for which an organisation had more than the charter lets it put in.", pool.OrgBlocksFull)
 	for code, n := range pool.Refused {
 		s.total("mempool_refused_total", "Arrivals refused, by code.", n, "code", tx.Reason(code))
 	}
@@ -114,6 +140,11 @@ func (f *figures) transactions(s sink) {
 		s.total("gossip_sent_transactions_total", "Transactions offered to a peer since it connected.", peer.Sent, "peer", id)
 		s.total("gossip_received_transactions_total", "Transactions that a peer has offered since it connected.", peer.Received, "peer", id)
 		s.total("gossip_dropped_transactions_total", "Offers of a peer for which there was no room.", peer.Dropped, "peer", id)
+		if peer.RoundTrip > 0 {
+			s.gauge("peer_round_trip_seconds", "Time of a message to a peer and back.", peer.RoundTrip.Seconds(), "peer", id)
+			s.gauge("peer_clock_offset_seconds", "How far a peer's clock is ahead of this node's.", peer.ClockOffset.Seconds(), "peer", id)
+			s.gauge("peer_height", "Newest block that a peer says it has.", float64(peer.Height), "peer", id)
+		}
 	}
 	s.total("signatures_verified_total", "Signatures checked.", pool.Verifier.Signatures)
 	s.total("verdicts_remembered_total", "Verdicts on transactions given from memory.", pool.Verifier.Remembered)
@@ -137,6 +168,17 @@ func (f *figures) state(s sink) {
 	s.gauge("database_compaction_debt_bytes", "What compaction has still to rewrite.", float64(m.CompactionDebtBytes))
 	s.total("database_written_bytes_total", "Bytes written by flushes and compactions.", m.WrittenBytes)
 	s.gauge("database_read_amplification", "Files that one read may have to look at.", float64(m.ReadAmplification))
+}
+
+// newestEvictions leaves one eviction of each peer: labels must not repeat.
+func newestEvictions(all []p2p.Eviction) []p2p.Eviction {
+	var newest []p2p.Eviction
+	for _, e := range slices.Backward(all) {
+		if !slices.ContainsFunc(newest, func(n p2p.Eviction) bool { return n.ID == e.ID }) {
+			newest = append(newest, e)
+		}
+	}
+	return newest
 }
 
 // latencies are what clients of this node experience.

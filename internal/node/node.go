@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,15 +10,18 @@ import (
 	"net"
 	"time"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/app/follow"
 	"github.com/althing-ledger/althing/app/grpcapi"
+	"github.com/althing-ledger/althing/app/membership"
 	"github.com/althing-ledger/althing/consensus"
 	"github.com/althing-ledger/althing/internal/home"
+	"github.com/althing-ledger/althing/keys"
 	"github.com/althing-ledger/althing/mempool"
-	"github.com/althing-ledger/althing/p2p"
 	"github.com/althing-ledger/althing/state"
 )
 
@@ -31,6 +35,8 @@ type Options struct {
 	Now func() time.Time
 	// WriteHook sees every write of the state. Tests make writes fail with it.
 	WriteHook state.WriteHook
+	// Application stands between consensus and the state machine. Tests make a node dishonest with it.
+	Application func(abci.Application) abci.Application
 }
 
 // Run runs the node of a home until the context ends, and then returns nil, or until a part of it fails, and then returns
@@ -49,7 +55,8 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := checkListed(h, genesis); err != nil {
+	seeds, err := home.ReadMembers(h.Dir)
+	if err != nil {
 		return err
 	}
 	lock, err := h.Lock()
@@ -63,45 +70,63 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 		return err
 	}
 	defer closing("the state", store.Close)
-	machine, err := app.New(appConfig(h, options, genesis, store, log))
+	mesh := &mesh{log: log.With("part", "mesh"), seeds: seeds}
+	retention := new(follow.Retention)
+	machine, err := app.New(appConfig(h, options, genesis, store, mesh, retention, log))
 	if err != nil {
 		return err
 	}
 	defer machine.Close()
+	mesh.machine.Store(machine)
+	if err := checkListed(h, mesh.ledger.Load()); err != nil {
+		return err
+	}
 
-	registry, err := p2p.NewRegistry(members(genesis.Doc.Nodes))
-	if err != nil {
-		return err
-	}
-	gossip, err := mempool.NewGossip(mempool.GossipConfig{Pool: machine.Pool(), Logger: log.With("part", "gossip")})
-	if err != nil {
-		return err
-	}
-	signer, err := openSigner(h, options)
-	if err != nil {
-		return err
-	}
-	if signer != nil {
-		defer closing("the signer", signer.Close)
-	}
-	metrics := prometheus.NewRegistry()
-	profile := h.Config.Consensus.Profile()
-	profile.TimeoutCommit = time.Duration(machine.Charter().BlockIntervalMs) * time.Millisecond
-	orderer, err := consensus.New(consensus.Config{
-		Home:     string(h.Dir.Consensus()),
-		Genesis:  consensusGenesis(genesis),
-		App:      observe(machine, log, metrics),
-		Pool:     machine.Pool(),
-		Gossip:   gossip,
-		DB:       store.CometDB,
-		NodeKey:  home.Ed25519(h.NodeKey),
-		Signer:   signer,
-		Registry: registry,
-		Listen:   h.Config.P2P.Listen,
-		Name:     h.Config.Name,
-		Profile:  profile,
-		Logger:   log.With("part", "consensus"),
+	gossip, err := mempool.NewGossip(mempool.GossipConfig{
+		Pool: machine.Pool(), Version: options.Version, Height: machine.Height, Now: options.Now, Logger: log.With("part", "gossip"),
 	})
+	if err != nil {
+		return err
+	}
+	voter, err := openVoter(h, machine, log.With("part", "signer"))
+	if err != nil {
+		return err
+	}
+	defer closing("the signer", voter.close)
+	metrics := prometheus.NewRegistry()
+	var application abci.Application = observe(machine, voter, log, metrics)
+	if options.Application != nil {
+		application = options.Application(application)
+	}
+	engine := &engine{mesh: mesh, gossip: gossip, machine: machine, self: h.Config.Name}
+	orderer := &orderer{
+		home: h, self: h.Config.Name, current: h.NodeKey, engine: engine, log: log.With("part", "mesh"),
+		config: consensus.Config{
+			Home:          string(h.Dir.Consensus()),
+			Genesis:       consensusGenesis(genesis),
+			App:           application,
+			Pool:          machine.Pool(),
+			Gossip:        gossip,
+			DB:            store.CometDB,
+			Signer:        voter.signer(),
+			Now:           options.Now,
+			Registry:      mesh.registry,
+			Listen:        h.Config.P2P.Listen,
+			Name:          h.Config.Name,
+			Profile:       h.Config.Consensus.Profile(),
+			BlockInterval: func() time.Duration { return time.Duration(machine.Charter().BlockIntervalMs) * time.Millisecond },
+			Logger:        log.With("part", "consensus"),
+		},
+	}
+	if err := orderer.prepare(); err != nil {
+		return err
+	}
+	lineage, err := followLineage(store, machine, engine, log.With("part", "lineage"))
+	if err != nil {
+		return err
+	}
+	retention.Add(lineage)
+	history, err := followHistory(h, store, engine, retention, log.With("part", "history"))
 	if err != nil {
 		return err
 	}
@@ -116,7 +141,6 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 		return fmt.Errorf("listen for clients: %w", err)
 	}
 	defer listener.Close()
-	engine := &engine{node: orderer, self: h.Config.Name, nodes: genesis.Doc.Nodes}
 	api, err := grpcapi.New(grpcapi.Config{
 		App:           machine,
 		Engine:        engine,
@@ -131,25 +155,40 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 		Now:           options.Now,
 		Called:        latencies.called,
 		Committed:     latencies.committed,
+		Lineage:       lineage,
+		History:       history,
+		Attester:      orderer.attester,
 	})
 	if err != nil {
 		return err
 	}
-	page, err := newMetricsPage(h.Config.Metrics.Listen, metrics, &figures{app: machine, store: store, orderer: orderer, gossip: gossip, api: api})
+	page, err := newMetricsPage(h.Config.Metrics.Listen, metrics, &figures{app: machine, store: store, engine: engine, gossip: gossip, api: api})
 	if err != nil {
 		return err
 	}
 	defer page.close()
+	web, err := newHTTPServer(h, genesis.ChainID, api, log.With("part", "http"))
+	if err != nil {
+		return err
+	}
+	defer web.close()
 
 	log.Info("starting", "chain_id", genesis.ChainID, "height", store.Height(), "p2p", h.Config.P2P.Listen,
-		"grpc", listener.Addr(), "metrics", page.address(), "tls", tls != nil, "version", options.Version)
+		"grpc", listener.Addr(), "http", web.address(), "metrics", page.address(), "tls", tls != nil, "version", options.Version)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return store.Run(ctx) })
 	group.Go(func() error { return machine.Pool().Run(ctx) })
-	group.Go(func() error { return orderer.Run(ctx) })
+	group.Go(func() error { return orderer.run(ctx) })
+	group.Go(func() error { return voter.run(ctx) })
+	group.Go(func() error { return lineage.Run(ctx) })
+	if history != nil {
+		group.Go(func() error { return history.Run(ctx) })
+	}
+	group.Go(func() error { return mesh.run(ctx, engine, h.Config.Name) })
 	group.Go(func() error { return api.Run(ctx) })
+	group.Go(func() error { return web.run(ctx) })
 	group.Go(func() error { return page.run(ctx) })
-	group.Go(func() error { return announce(ctx, api, log) })
+	group.Go(func() error { return announce(ctx, api, engine, log) })
 	if err := group.Wait(); err != nil {
 		log.Error("stopping", "reason", err.Error())
 		return err
@@ -158,24 +197,28 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 	return nil
 }
 
-// checkListed refuses a home whose keys the network does not know: it could not connect to anybody, and would say nothing.
-func checkListed(h *home.Home, genesis app.Genesis) error {
-	for _, n := range genesis.Doc.Nodes {
-		if n.Name != h.Config.Name {
-			continue
-		}
-		if string(n.NodeKey) != string(h.NodeKey.Public().Bytes()) {
-			return fmt.Errorf("%w: the network lists another node key for %s than the one in %s", home.ErrKey, n.Name, h.Dir.NodeKey())
-		}
-		if !h.Observer() && string(n.ValidatorKey) != string(h.ValidatorKey.Public().Bytes()) {
-			return fmt.Errorf("%w: the network lists another validator key for %s than the one in %s", home.ErrKey, n.Name, h.Dir.ValidatorKey())
-		}
-		if n.Org != h.Config.Org {
-			return fmt.Errorf("%w: the network lists %s under %s, althing.toml under %s", home.ErrConfig, n.Name, n.Org, h.Config.Org)
-		}
+// checkListed refuses a home that the ledger contradicts. One that it does not list, or not any more under this key, may wait
+// or find out more: what this node knows of the ledger may be old.
+func checkListed(h *home.Home, ledger *membership.Registry) error {
+	n := ledger.Listed(h.Config.Name)
+	if n == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: the network %s lists no node %s; set name in althing.toml", home.ErrConfig, genesis.ChainID, h.Config.Name)
+	if n.Org != h.Config.Org {
+		return fmt.Errorf("%w: the ledger lists %s under %s, althing.toml under %s", home.ErrConfig, n.Name, n.Org, h.Config.Org)
+	}
+	next, err := h.LoadNextNodeKey()
+	if err != nil {
+		return err
+	}
+	for _, listed := range [][]byte{n.NodeKey, n.FormerNodeKey} {
+		for _, have := range []keys.PrivateKey{h.NodeKey, next} {
+			if !have.IsZero() && bytes.Equal(listed, have.Public().Bytes()) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%w: the ledger lists another node key for %s than the one in %s", home.ErrKey, n.Name, h.Dir.NodeKey())
 }
 
 func stateConfig(h *home.Home, options Options, log *slog.Logger) state.Config {
@@ -192,11 +235,14 @@ func stateConfig(h *home.Home, options Options, log *slog.Logger) state.Config {
 	return cfg
 }
 
-func appConfig(h *home.Home, options Options, genesis app.Genesis, store *state.Store, log *slog.Logger) app.Config {
+func appConfig(h *home.Home, options Options, genesis app.Genesis, store *state.Store, mesh *mesh, retention *follow.Retention,
+	log *slog.Logger) app.Config {
 	return app.Config{
-		Genesis: genesis,
-		Store:   store,
-		Logger:  log.With("part", "app"),
+		Genesis:        genesis,
+		Store:          store,
+		MembersChanged: mesh.publish,
+		Retain:         retention.Lowest,
+		Logger:         log.With("part", "app"),
 		Pool: mempool.Config{
 			MaxTxs:         h.Config.Mempool.MaxTxs,
 			MaxBytes:       h.Config.Mempool.MaxBytes,
@@ -208,38 +254,29 @@ func appConfig(h *home.Home, options Options, genesis app.Genesis, store *state.
 	}
 }
 
-func openSigner(h *home.Home, options Options) (*consensus.Signer, error) {
-	if h.Observer() {
-		return nil, nil
-	}
-	signer, err := consensus.OpenSigner(h.Dir.SignerState(), home.Ed25519(h.ValidatorKey))
-	if err != nil {
-		return nil, err
-	}
-	// Unset, the engine keeps its own rules for the time of votes.
-	signer.Now = options.Now
-	return signer, nil
-}
-
 // announce says in one line when the node has become ready, and when it is no longer.
-func announce(ctx context.Context, api *grpcapi.Server, log *slog.Logger) error {
+func announce(ctx context.Context, api *grpcapi.Server, engine *engine, log *slog.Logger) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	was := false
+	was, said := false, ""
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+		why := engine.Status().Waiting
 		if is := api.Ready(); is != was {
 			was = is
 			if is {
 				log.Info("ready")
 			} else {
-				log.Warn("not ready: behind, or connected to too few nodes")
+				log.Warn("not ready", "reason", why)
 			}
+		} else if !is && why != said {
+			log.Info("waiting", "for", why)
 		}
+		said = why
 	}
 }
 

@@ -8,12 +8,15 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/althing-ledger/althing/app"
 )
 
 // observed is the state machine with a clock beside it, which it must not read itself: it measures the calls of consensus
-// and says in one line what each block did.
+// and says in one line what each block did. It also lets the voter look at every commit before consensus goes on.
 type observed struct {
-	abci.Application
+	*app.App
+	voter     *voter
 	log       *slog.Logger
 	durations *prometheus.HistogramVec
 
@@ -31,17 +34,17 @@ func (o *observed) measure(call string, begin time.Time) time.Duration {
 
 func (o *observed) PrepareProposal(ctx context.Context, req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	defer o.measure("prepare_proposal", time.Now())
-	return o.Application.PrepareProposal(ctx, req)
+	return o.App.PrepareProposal(ctx, req)
 }
 
 func (o *observed) ProcessProposal(ctx context.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	defer o.measure("process_proposal", time.Now())
-	return o.Application.ProcessProposal(ctx, req)
+	return o.App.ProcessProposal(ctx, req)
 }
 
 func (o *observed) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	begin := time.Now()
-	res, err := o.Application.FinalizeBlock(ctx, req)
+	res, err := o.App.FinalizeBlock(ctx, req)
 	o.executed = o.measure("finalize_block", begin)
 	o.last, o.height = res, req.Height
 	return res, err
@@ -49,8 +52,11 @@ func (o *observed) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeB
 
 func (o *observed) Commit(ctx context.Context, req *abci.RequestCommit) (*abci.ResponseCommit, error) {
 	begin := time.Now()
-	res, err := o.Application.Commit(ctx, req)
+	res, err := o.App.Commit(ctx, req)
 	took := o.measure("commit", begin)
+	if err == nil {
+		o.voter.committed(uint64(o.height))
+	}
 	if err == nil && o.last != nil {
 		o.tell(took)
 	}
@@ -74,8 +80,8 @@ func (o *observed) tell(took time.Duration) {
 }
 
 // observe puts the clock and the log beside the state machine.
-func observe(machine abci.Application, log *slog.Logger, metrics prometheus.Registerer) *observed {
-	o := &observed{Application: machine, log: log, durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+func observe(machine *app.App, voter *voter, log *slog.Logger, metrics prometheus.Registerer) *observed {
+	o := &observed{App: machine, voter: voter, log: log, durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "althing_consensus_call_duration_seconds",
 		Help:    "Time that the state machine takes for a call of consensus.",
 		Buckets: prometheus.ExponentialBuckets(0.0002, 2, 16),

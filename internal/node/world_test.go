@@ -14,14 +14,17 @@ import (
 	"testing"
 	"time"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/althing-ledger/althing/app"
+	"github.com/althing-ledger/althing/client"
 	"github.com/althing-ledger/althing/internal/home"
 	"github.com/althing-ledger/althing/internal/node"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
+	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
@@ -45,7 +48,9 @@ type member struct {
 	home   string
 	now    func() time.Time
 	hook   state.WriteHook
-	log    bytes.Buffer // guarded by mu
+	app    func(abci.Application) abci.Application // makes the node dishonest; nil for an honest one
+	tee    io.Writer                               // takes the log too; may be nil
+	log    bytes.Buffer                            // guarded by mu
 	mu     sync.Mutex
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned err
@@ -57,6 +62,11 @@ type member struct {
 func (m *member) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.tee != nil {
+		if _, err := m.tee.Write(p); err != nil {
+			return 0, err
+		}
+	}
 	return m.log.Write(p)
 }
 
@@ -74,6 +84,11 @@ func newNetwork(t testing.TB, now func() time.Time, change func(*home.Config)) *
 
 func newNetworkOf(t testing.TB, o testnet.Options, now func() time.Time, change func(*home.Config)) *network {
 	t.Helper()
+	if o.Charter == nil {
+		o.Charter = &governancev1.Charter{}
+	}
+	// Nodes may forget what they like, so that tests see them do it.
+	o.Charter.KeepHeights, o.Charter.KeepSeconds = 2, 1
 	files, err := testnet.New(t.TempDir()+"/net", o)
 	if err != nil {
 		t.Fatal(err)
@@ -86,24 +101,31 @@ func newNetworkOf(t testing.TB, o testnet.Options, now func() time.Time, change 
 		if change != nil {
 			reconfigure(t, listed.Home, change)
 		}
-		conn, err := grpc.NewClient(listed.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := &member{t: t, name: listed.Name, home: listed.Home, now: now, conn: conn}
-		t.Cleanup(func() {
-			m.stop()
-			if err := conn.Close(); err != nil {
-				t.Error(err)
-			}
-			if t.Failed() {
-				t.Logf("log of %s:\n%s", m.name, m.logged())
-			}
-		})
-		n.nodes = append(n.nodes, m)
+		n.add(listed)
 	}
 	return n
+}
+
+// add makes a member of a node whose home is there.
+func (n *network) add(listed client.Node) *member {
+	n.t.Helper()
+	conn, err := grpc.NewClient(listed.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	m := &member{t: n.t, name: listed.Name, home: listed.Home, now: n.now, conn: conn}
+	n.t.Cleanup(func() {
+		m.stop()
+		if err := conn.Close(); err != nil {
+			n.t.Error(err)
+		}
+		if n.t.Failed() {
+			n.t.Logf("log of %s:\n%s", m.name, m.logged())
+		}
+	})
+	n.nodes = append(n.nodes, m)
+	return m
 }
 
 // begin makes the network one that began at another time.
@@ -143,26 +165,32 @@ func (m *member) start() {
 	m.cancel, m.done = cancel, make(chan struct{})
 	go func() {
 		defer close(m.done)
-		m.err = node.Run(ctx, h, node.Options{Version: "test", Log: m, Now: m.now, WriteHook: m.hook})
+		m.err = node.Run(ctx, h, node.Options{Version: "test", Log: m, Now: m.now, WriteHook: m.hook, Application: m.app})
 	}()
 }
 
 // stop ends the node and waits for it.
 func (m *member) stop() {
 	m.t.Helper()
+	if err := m.halt(); err != nil && m.hook == nil {
+		m.t.Errorf("%s ended: %v", m.name, err)
+	}
+}
+
+// halt ends the node, if it runs, and returns what it ended with.
+func (m *member) halt() error {
+	m.t.Helper()
 	if m.cancel == nil {
-		return
+		return nil
 	}
 	m.cancel()
+	m.cancel = nil
 	select {
 	case <-m.done:
-		if m.err != nil && m.hook == nil {
-			m.t.Errorf("%s ended: %v", m.name, m.err)
-		}
+		return m.err
 	case <-time.After(patience):
-		m.t.Errorf("%s does not stop", m.name)
+		return errors.New("it does not stop")
 	}
-	m.cancel = nil
 }
 
 func (m *member) ledger() ledgerv1.LedgerServiceClient {
@@ -229,10 +257,16 @@ func (m *member) status(t testing.TB) *ledgerv1.GetStatusResponse {
 // sameState waits until all running nodes are at one height, at least the given one, and checks that their app hashes agree.
 func (n *network) sameState(least uint64) uint64 {
 	n.t.Helper()
+	return n.sameStateOf(n.nodes, least)
+}
+
+// sameStateOf is sameState of some nodes.
+func (n *network) sameStateOf(nodes []*member, least uint64) uint64 {
+	n.t.Helper()
 	var height uint64
 	eventually(n.t, fmt.Sprintf("all are at one height, at least %d", least), func(ctx context.Context) error {
 		hashes := map[uint64]string{}
-		for _, m := range n.nodes {
+		for _, m := range nodes {
 			if m.cancel == nil {
 				continue
 			}
@@ -264,12 +298,19 @@ func (n *network) clock() time.Time {
 // sign returns an encoded transaction, signed by whoever acts in it.
 func (n *network) sign(expiresIn time.Duration, ops ...*ledgerv1.Operation) (raw []byte, id tx.ID, expiresAt time.Time) {
 	n.t.Helper()
+	return n.signMemo(expiresIn, "", ops...)
+}
+
+// signMemo is sign with a memo.
+func (n *network) signMemo(expiresIn time.Duration, memo string, ops ...*ledgerv1.Operation) (raw []byte, id tx.ID, expiresAt time.Time) {
+	n.t.Helper()
 	expiresAt = n.clock().Add(expiresIn)
 	chainID := n.files.File.ChainID
 	body, err := tx.NewBody(chainID, expiresAt, rand.Reader, ops...)
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	body.Memo = memo
 	unsigned, id, err := tx.Unsigned(body)
 	if err != nil {
 		n.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -42,6 +43,8 @@ func TestSchema(t *testing.T) {
 				t.Errorf("%s repeats a scalar, which has two encodings", at)
 			case f.Number() > 1000:
 				t.Errorf("%s has the number %d: fields are looked up in an array", at, f.Number())
+			case f.Name() == "proposal_create" && strings.Contains(path, "."+string(f.Name())):
+				// No proposal contains proposals; the state machine refuses them, and the checker's bound on depth ends them.
 			case f.Kind() == protoreflect.MessageKind:
 				walk(f.Message(), at, depth+1)
 			}

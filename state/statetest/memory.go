@@ -17,10 +17,7 @@ type Memory struct {
 	values map[string][]byte
 }
 
-var (
-	_ state.Reader = (*Memory)(nil)
-	_ state.Writer = (*Memory)(nil)
-)
+var _ state.Reader = (*Memory)(nil)
 
 // Get returns the value of key, nil if there is none.
 func (m *Memory) Get(key []byte) ([]byte, error) {

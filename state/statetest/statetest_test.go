@@ -12,7 +12,10 @@ func TestMemoryReadsLikeAView(t *testing.T) {
 	t.Parallel()
 	store := statetest.New(t)
 	var memory statetest.Memory
-	fill := func(w state.Writer) {
+	fill := func(w interface {
+		Set(key, value []byte)
+		Delete(key []byte)
+	}) {
 		for _, key := range []string{"a", "b", "c", "d"} {
 			w.Set([]byte(key), []byte("value of "+key))
 		}

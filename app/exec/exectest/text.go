@@ -15,7 +15,7 @@ import (
 	"github.com/althing-ledger/althing/app/exec"
 	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // Text is an outcome in a transcript: the events, or the code and what people are told.
@@ -99,7 +99,7 @@ func (w *World) bytes(b []byte) string {
 func (w *World) Leaves(t testing.TB, prefix byte, show func(key, value []byte) (string, error)) string {
 	t.Helper()
 	var lines []string
-	start, end := state.PrefixRange([]byte{prefix})
+	start, end := keyspace.PrefixRange([]byte{prefix})
 	err := w.State.Scan(start, end, func(key, value []byte) (bool, error) {
 		text, err := show(key, value)
 		lines = append(lines, text)

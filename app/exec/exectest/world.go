@@ -18,7 +18,6 @@ import (
 	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
-	"github.com/althing-ledger/althing/state"
 	"github.com/althing-ledger/althing/state/statetest"
 )
 
@@ -27,6 +26,8 @@ type World struct {
 	State  *statetest.Memory
 	Height uint64    // of the newest block
 	Time   time.Time // of the newest block
+	// Fast leaves out what takes long for operations that read much: failing each of their reads.
+	Fast bool
 
 	names map[string]string // bytes that stand for something, to the name that texts show for them
 }
@@ -70,7 +71,11 @@ func (w *World) Key(t testing.TB, name string) *keysv1.PublicKey {
 	return &keysv1.PublicKey{Scheme: keysv1.SignatureScheme(public.Scheme()), Key: public.Bytes()}
 }
 
+// Vote stands where an account does when the members act together, by a proposal that has passed.
+const Vote = "vote"
+
 // Genesis fills the world with accounts, one a line: its name and its roles. The key of an account has the account's name.
+// Every org may have power 10 and 4 nodes.
 func (w *World) Genesis(t testing.TB, lines string) string {
 	t.Helper()
 	var orgs []string
@@ -88,7 +93,11 @@ func (w *World) Genesis(t testing.TB, lines string) string {
 			Roles:     fields[1:],
 		})
 	}
-	if err := accounts.Genesis(w.State, orgs, list); err != nil {
+	allotments := make(map[string]*accountsv1.Allotment, len(orgs))
+	for _, org := range orgs {
+		allotments[org] = &accountsv1.Allotment{Power: 10, Nodes: 4}
+	}
+	if err := accounts.Genesis(w.State, orgs, allotments, list); err != nil {
 		return err.Error()
 	}
 	return fmt.Sprintf("%d accounts of %d orgs", len(list), len(orgs))
@@ -106,11 +115,27 @@ type Outcome struct {
 	Events []*ledgerv1.Event
 }
 
-// Do makes a block of one operation, a second after the one before. The check comes first, as it would, and run sees a
-// write buffer that is dropped when it fails. A check that refuses with a result of execution, an execution that rejects
-// with a code of validity, and any error that is no rejection, fail the test. So does an operation that turns a failed
-// read into anything but that failure: run is called once for each of its reads to see.
+// Next begins a block, a second after the one before.
+func (w *World) Next() {
+	w.Height++
+	w.Pass(time.Second)
+}
+
+// Do makes a block of one operation, of an account or of the members by [Vote].
 func (w *World) Do(t testing.TB, account string, check error, run func(env *exec.Env, kv exec.KV) error) Outcome {
+	t.Helper()
+	if check == nil {
+		w.Next()
+	}
+	return w.Also(t, account, check, run)
+}
+
+// Also adds an operation to the newest block. The check comes first, as it would, and run sees a write buffer that is
+// dropped when it fails. A check that refuses with a result of execution, an execution that rejects with a code of validity,
+// and any error that is no rejection, fail the test. So does an operation that turns a failed read into anything but that
+// failure: run is called once for each of its reads to see. NO_POSSESSION is both: only the state knows for which org the
+// owner of a new key of a node has to sign.
+func (w *World) Also(t testing.TB, account string, check error, run func(env *exec.Env, kv exec.KV) error) Outcome {
 	t.Helper()
 	if check != nil {
 		if code, ok := tx.CodeOf(check); !ok || code >= 100 {
@@ -118,9 +143,7 @@ func (w *World) Do(t testing.TB, account string, check error, run func(env *exec
 		}
 		return Outcome{Err: check}
 	}
-	w.Height++
-	w.Pass(time.Second)
-	for n := 0; ; n++ {
+	for n := 0; !w.Fast; n++ {
 		reads := &failing{Reader: w.State, left: n}
 		_, err := w.run(account, newBuffer(reads), run)
 		if !reads.fired {
@@ -133,7 +156,7 @@ func (w *World) Do(t testing.TB, account string, check error, run func(env *exec
 	kv := newBuffer(w.State)
 	events, err := w.run(account, kv, run)
 	if err != nil {
-		if code, ok := tx.CodeOf(err); !ok || code < 100 {
+		if code, ok := tx.CodeOf(err); !ok || (code < 100 && code != ledgerv1.Code_CODE_NO_POSSESSION) {
 			t.Fatalf("an operation fails with %v (%v): it has to be a rejection with a code from 100 on", err, code)
 		}
 		return Outcome{Err: err}
@@ -147,15 +170,18 @@ func (w *World) Do(t testing.TB, account string, check error, run func(env *exec
 
 // run calls an operation in the surroundings of the newest block.
 func (w *World) run(account string, kv exec.KV, run func(*exec.Env, exec.KV) error) (events []*ledgerv1.Event, err error) {
-	org, _, _ := strings.Cut(account, "/")
 	env := &exec.Env{
 		FeatureLevel: 1,
 		Height:       w.Height,
 		Time:         w.Time.UnixNano(),
 		TxID:         TxID(w.Height),
-		Account:      account,
-		Org:          org,
 		Emit:         func(e *ledgerv1.Event) { events = append(events, e) },
+	}
+	if account == Vote {
+		env.Proposal = w.Height
+	} else {
+		env.Account = account
+		env.Org, _, _ = strings.Cut(account, "/")
 	}
 	err = run(env, kv)
 	return events, err
@@ -163,7 +189,7 @@ func (w *World) run(account string, kv exec.KV, run func(*exec.Env, exec.KV) err
 
 // failing fails one read.
 type failing struct {
-	state.Reader
+	exec.Reader
 	left  int // reads that succeed before
 	fired bool
 }
@@ -178,11 +204,11 @@ func (f *failing) Get(key []byte) ([]byte, error) {
 
 // buffer is the write buffer of a transaction.
 type buffer struct {
-	base    state.Reader
+	base    exec.Reader
 	changes map[string][]byte // nil for deleted
 }
 
-func newBuffer(base state.Reader) *buffer {
+func newBuffer(base exec.Reader) *buffer {
 	return &buffer{base: base, changes: make(map[string][]byte)}
 }
 
@@ -196,7 +222,7 @@ func (b *buffer) Get(key []byte) ([]byte, error) {
 func (b *buffer) Set(key, value []byte) { b.changes[string(key)] = slices.Clone(value) }
 func (b *buffer) Delete(key []byte)     { b.changes[string(key)] = nil }
 
-func (b *buffer) flush(w state.Writer) {
+func (b *buffer) flush(w exec.Writer) {
 	for _, key := range slices.Sorted(maps.Keys(b.changes)) {
 		if value := b.changes[key]; value != nil {
 			w.Set([]byte(key), value)

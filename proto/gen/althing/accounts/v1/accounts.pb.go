@@ -83,7 +83,15 @@ type Org struct {
 	Name   string    `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Status OrgStatus `protobuf:"varint,2,opt,name=status,proto3,enum=althing.accounts.v1.OrgStatus" json:"status,omitempty"`
 	// How many accounts of the org hold the role `admin`; never less than one.
-	Admins        uint32 `protobuf:"varint,3,opt,name=admins,proto3" json:"admins,omitempty"`
+	Admins uint32 `protobuf:"varint,3,opt,name=admins,proto3" json:"admins,omitempty"`
+	// What the members let the org decide for itself.
+	Allotment *Allotment `protobuf:"bytes,4,opt,name=allotment,proto3" json:"allotment,omitempty"`
+	// The height at which the org became a member; 0 for an org of the genesis.
+	JoinedHeight uint64 `protobuf:"varint,5,opt,name=joined_height,json=joinedHeight,proto3" json:"joined_height,omitempty"`
+	// The height of the block that gave it the present status.
+	StatusHeight uint64 `protobuf:"varint,6,opt,name=status_height,json=statusHeight,proto3" json:"status_height,omitempty"`
+	// Why it has the present status, in the words of whoever proposed it.
+	StatusReason  string `protobuf:"bytes,7,opt,name=status_reason,json=statusReason,proto3" json:"status_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +147,189 @@ func (x *Org) GetAdmins() uint32 {
 	return 0
 }
 
+func (x *Org) GetAllotment() *Allotment {
+	if x != nil {
+		return x.Allotment
+	}
+	return nil
+}
+
+func (x *Org) GetJoinedHeight() uint64 {
+	if x != nil {
+		return x.JoinedHeight
+	}
+	return 0
+}
+
+func (x *Org) GetStatusHeight() uint64 {
+	if x != nil {
+		return x.StatusHeight
+	}
+	return 0
+}
+
+func (x *Org) GetStatusReason() string {
+	if x != nil {
+		return x.StatusReason
+	}
+	return ""
+}
+
+// Allotment bounds what an org may do with its own nodes without a vote.
+type Allotment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Voting power of all its validators together. 0 for an org that does not vote.
+	Power uint64 `protobuf:"varint,1,opt,name=power,proto3" json:"power,omitempty"`
+	// How many nodes it may list.
+	Nodes         uint32 `protobuf:"varint,2,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Allotment) Reset() {
+	*x = Allotment{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Allotment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Allotment) ProtoMessage() {}
+
+func (x *Allotment) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Allotment.ProtoReflect.Descriptor instead.
+func (*Allotment) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Allotment) GetPower() uint64 {
+	if x != nil {
+		return x.Power
+	}
+	return 0
+}
+
+func (x *Allotment) GetNodes() uint32 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
+}
+
+// OrgCount is the leaf of the state that counts the orgs.
+type OrgCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ever admitted, and active now.
+	All           uint32 `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	Active        uint32 `protobuf:"varint,2,opt,name=active,proto3" json:"active,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrgCount) Reset() {
+	*x = OrgCount{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrgCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrgCount) ProtoMessage() {}
+
+func (x *OrgCount) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrgCount.ProtoReflect.Descriptor instead.
+func (*OrgCount) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *OrgCount) GetAll() uint32 {
+	if x != nil {
+		return x.All
+	}
+	return 0
+}
+
+func (x *OrgCount) GetActive() uint32 {
+	if x != nil {
+		return x.Active
+	}
+	return 0
+}
+
+// Usage is the leaf of the state that counts what an org has used.
+type Usage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes of state that the transactions it paid for have made.
+	StoredBytes   uint64 `protobuf:"varint,1,opt,name=stored_bytes,json=storedBytes,proto3" json:"stored_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Usage) GetStoredBytes() uint64 {
+	if x != nil {
+		return x.StoredBytes
+	}
+	return 0
+}
+
 // WeightedKey is one key of an account and what its signature counts for.
 type WeightedKey struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -151,7 +342,7 @@ type WeightedKey struct {
 
 func (x *WeightedKey) Reset() {
 	*x = WeightedKey{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[1]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -163,7 +354,7 @@ func (x *WeightedKey) String() string {
 func (*WeightedKey) ProtoMessage() {}
 
 func (x *WeightedKey) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[1]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -176,7 +367,7 @@ func (x *WeightedKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WeightedKey.ProtoReflect.Descriptor instead.
 func (*WeightedKey) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{1}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WeightedKey) GetPublicKey() *v1.PublicKey {
@@ -202,17 +393,21 @@ type Account struct {
 	Keys []*WeightedKey `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
 	// 1 up to the sum of the weights.
 	Threshold uint32 `protobuf:"varint,3,opt,name=threshold,proto3" json:"threshold,omitempty"`
-	// Role names in ascending order; `admin`, `issuer`, `payer`, `writer` have a meaning of their own, others are the org's.
+	// Role names in ascending order; `admin`, `issuer`, `payer`, `writer`, `proposer`, `voter` and those that the
+	// charter names for reading have a meaning of their own, others are the org's.
 	Roles []string `protobuf:"bytes,4,rep,name=roles,proto3" json:"roles,omitempty"`
 	// The height at which the account was created; 0 for an account of the genesis.
 	CreatedHeight uint64 `protobuf:"varint,5,opt,name=created_height,json=createdHeight,proto3" json:"created_height,omitempty"`
+	// Keys that sign read tokens for the account and nothing else: at most 4, ECDSA (ES256K) or Ed25519 (EdDSA), in ascending
+	// order of scheme and bytes.
+	TokenKeys     []*v1.PublicKey `protobuf:"bytes,6,rep,name=token_keys,json=tokenKeys,proto3" json:"token_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[2]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +419,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[2]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +432,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{2}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Account) GetName() string {
@@ -275,6 +470,13 @@ func (x *Account) GetCreatedHeight() uint64 {
 	return 0
 }
 
+func (x *Account) GetTokenKeys() []*v1.PublicKey {
+	if x != nil {
+		return x.TokenKeys
+	}
+	return nil
+}
+
 // Create adds an account to the acting account's org. Demands the role `admin`.
 type Create struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -288,7 +490,7 @@ type Create struct {
 
 func (x *Create) Reset() {
 	*x = Create{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[3]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -300,7 +502,7 @@ func (x *Create) String() string {
 func (*Create) ProtoMessage() {}
 
 func (x *Create) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[3]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -313,7 +515,7 @@ func (x *Create) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Create.ProtoReflect.Descriptor instead.
 func (*Create) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{3}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Create) GetName() string {
@@ -355,7 +557,7 @@ type SetRoles struct {
 
 func (x *SetRoles) Reset() {
 	*x = SetRoles{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[4]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +569,7 @@ func (x *SetRoles) String() string {
 func (*SetRoles) ProtoMessage() {}
 
 func (x *SetRoles) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[4]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +582,7 @@ func (x *SetRoles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRoles.ProtoReflect.Descriptor instead.
 func (*SetRoles) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{4}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SetRoles) GetName() string {
@@ -410,7 +612,7 @@ type AddKey struct {
 
 func (x *AddKey) Reset() {
 	*x = AddKey{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[5]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +624,7 @@ func (x *AddKey) String() string {
 func (*AddKey) ProtoMessage() {}
 
 func (x *AddKey) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[5]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +637,7 @@ func (x *AddKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddKey.ProtoReflect.Descriptor instead.
 func (*AddKey) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{5}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AddKey) GetName() string {
@@ -472,7 +674,7 @@ type RevokeKey struct {
 
 func (x *RevokeKey) Reset() {
 	*x = RevokeKey{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[6]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +686,7 @@ func (x *RevokeKey) String() string {
 func (*RevokeKey) ProtoMessage() {}
 
 func (x *RevokeKey) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[6]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +699,7 @@ func (x *RevokeKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeKey.ProtoReflect.Descriptor instead.
 func (*RevokeKey) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{6}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RevokeKey) GetName() string {
@@ -533,7 +735,7 @@ type RotateKey struct {
 
 func (x *RotateKey) Reset() {
 	*x = RotateKey{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[7]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +747,7 @@ func (x *RotateKey) String() string {
 func (*RotateKey) ProtoMessage() {}
 
 func (x *RotateKey) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[7]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +760,7 @@ func (x *RotateKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateKey.ProtoReflect.Descriptor instead.
 func (*RotateKey) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{7}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RotateKey) GetName() string {
@@ -582,6 +784,556 @@ func (x *RotateKey) GetNewKey() *v1.PublicKey {
 	return nil
 }
 
+// SetTokenKeys replaces the keys that sign read tokens. Demands what AddKey demands.
+type SetTokenKeys struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	TokenKeys     []*v1.PublicKey        `protobuf:"bytes,2,rep,name=token_keys,json=tokenKeys,proto3" json:"token_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTokenKeys) Reset() {
+	*x = SetTokenKeys{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTokenKeys) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTokenKeys) ProtoMessage() {}
+
+func (x *SetTokenKeys) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTokenKeys.ProtoReflect.Descriptor instead.
+func (*SetTokenKeys) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SetTokenKeys) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetTokenKeys) GetTokenKeys() []*v1.PublicKey {
+	if x != nil {
+		return x.TokenKeys
+	}
+	return nil
+}
+
+// AdmitOrg makes an organisation a member, with its first accounts: at least one holds the role `admin`. Only by a vote.
+type AdmitOrg struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Accounts []*Create              `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	// Left out: what the charter says.
+	Allotment     *Allotment `protobuf:"bytes,3,opt,name=allotment,proto3" json:"allotment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdmitOrg) Reset() {
+	*x = AdmitOrg{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdmitOrg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdmitOrg) ProtoMessage() {}
+
+func (x *AdmitOrg) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdmitOrg.ProtoReflect.Descriptor instead.
+func (*AdmitOrg) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AdmitOrg) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AdmitOrg) GetAccounts() []*Create {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+func (x *AdmitOrg) GetAllotment() *Allotment {
+	if x != nil {
+		return x.Allotment
+	}
+	return nil
+}
+
+// SuspendOrg takes from an organisation, until it is resumed, every right: its accounts do not act, its nodes are cut off,
+// its validators do not vote, its vote does not count. Only by a vote.
+type SuspendOrg struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// At most 256 bytes.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendOrg) Reset() {
+	*x = SuspendOrg{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendOrg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendOrg) ProtoMessage() {}
+
+func (x *SuspendOrg) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendOrg.ProtoReflect.Descriptor instead.
+func (*SuspendOrg) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SuspendOrg) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SuspendOrg) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ResumeOrg ends a suspension. Only by a vote.
+type ResumeOrg struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeOrg) Reset() {
+	*x = ResumeOrg{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeOrg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeOrg) ProtoMessage() {}
+
+func (x *ResumeOrg) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeOrg.ProtoReflect.Descriptor instead.
+func (*ResumeOrg) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ResumeOrg) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResumeOrg) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RemoveOrg ends a membership for good: the name is never given again. Only by a vote.
+type RemoveOrg struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As in RemoveNode of membership, for all its nodes.
+	Spread        bool `protobuf:"varint,3,opt,name=spread,proto3" json:"spread,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveOrg) Reset() {
+	*x = RemoveOrg{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveOrg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveOrg) ProtoMessage() {}
+
+func (x *RemoveOrg) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveOrg.ProtoReflect.Descriptor instead.
+func (*RemoveOrg) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RemoveOrg) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RemoveOrg) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RemoveOrg) GetSpread() bool {
+	if x != nil {
+		return x.Spread
+	}
+	return false
+}
+
+// SetAllotment changes what an organisation may decide for itself. Only by a vote.
+type SetAllotment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Allotment     *Allotment             `protobuf:"bytes,2,opt,name=allotment,proto3" json:"allotment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetAllotment) Reset() {
+	*x = SetAllotment{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetAllotment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetAllotment) ProtoMessage() {}
+
+func (x *SetAllotment) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetAllotment.ProtoReflect.Descriptor instead.
+func (*SetAllotment) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetAllotment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetAllotment) GetAllotment() *Allotment {
+	if x != nil {
+		return x.Allotment
+	}
+	return nil
+}
+
+// OrgAdmitted is the event of AdmitOrg.
+type OrgAdmitted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Org           *Org                   `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrgAdmitted) Reset() {
+	*x = OrgAdmitted{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrgAdmitted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrgAdmitted) ProtoMessage() {}
+
+func (x *OrgAdmitted) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrgAdmitted.ProtoReflect.Descriptor instead.
+func (*OrgAdmitted) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *OrgAdmitted) GetOrg() *Org {
+	if x != nil {
+		return x.Org
+	}
+	return nil
+}
+
+// OrgStatusChanged is the event of SuspendOrg, ResumeOrg and RemoveOrg.
+type OrgStatusChanged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Status        OrgStatus              `protobuf:"varint,2,opt,name=status,proto3,enum=althing.accounts.v1.OrgStatus" json:"status,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrgStatusChanged) Reset() {
+	*x = OrgStatusChanged{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrgStatusChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrgStatusChanged) ProtoMessage() {}
+
+func (x *OrgStatusChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrgStatusChanged.ProtoReflect.Descriptor instead.
+func (*OrgStatusChanged) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *OrgStatusChanged) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OrgStatusChanged) GetStatus() OrgStatus {
+	if x != nil {
+		return x.Status
+	}
+	return OrgStatus_ORG_STATUS_UNSPECIFIED
+}
+
+func (x *OrgStatusChanged) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// AllotmentSet is the event of SetAllotment.
+type AllotmentSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Allotment     *Allotment             `protobuf:"bytes,2,opt,name=allotment,proto3" json:"allotment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllotmentSet) Reset() {
+	*x = AllotmentSet{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllotmentSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllotmentSet) ProtoMessage() {}
+
+func (x *AllotmentSet) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllotmentSet.ProtoReflect.Descriptor instead.
+func (*AllotmentSet) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AllotmentSet) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AllotmentSet) GetAllotment() *Allotment {
+	if x != nil {
+		return x.Allotment
+	}
+	return nil
+}
+
+// TokenKeysSet is the event of SetTokenKeys.
+type TokenKeysSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	TokenKeys     []*v1.PublicKey        `protobuf:"bytes,2,rep,name=token_keys,json=tokenKeys,proto3" json:"token_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenKeysSet) Reset() {
+	*x = TokenKeysSet{}
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenKeysSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenKeysSet) ProtoMessage() {}
+
+func (x *TokenKeysSet) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenKeysSet.ProtoReflect.Descriptor instead.
+func (*TokenKeysSet) Descriptor() ([]byte, []int) {
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *TokenKeysSet) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TokenKeysSet) GetTokenKeys() []*v1.PublicKey {
+	if x != nil {
+		return x.TokenKeys
+	}
+	return nil
+}
+
 // Created is the event of Create.
 type Created struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -592,7 +1344,7 @@ type Created struct {
 
 func (x *Created) Reset() {
 	*x = Created{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[8]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +1356,7 @@ func (x *Created) String() string {
 func (*Created) ProtoMessage() {}
 
 func (x *Created) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[8]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +1369,7 @@ func (x *Created) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Created.ProtoReflect.Descriptor instead.
 func (*Created) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{8}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Created) GetAccount() *Account {
@@ -638,7 +1390,7 @@ type RolesSet struct {
 
 func (x *RolesSet) Reset() {
 	*x = RolesSet{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[9]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +1402,7 @@ func (x *RolesSet) String() string {
 func (*RolesSet) ProtoMessage() {}
 
 func (x *RolesSet) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[9]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +1415,7 @@ func (x *RolesSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolesSet.ProtoReflect.Descriptor instead.
 func (*RolesSet) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{9}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RolesSet) GetName() string {
@@ -692,7 +1444,7 @@ type KeysChanged struct {
 
 func (x *KeysChanged) Reset() {
 	*x = KeysChanged{}
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[10]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +1456,7 @@ func (x *KeysChanged) String() string {
 func (*KeysChanged) ProtoMessage() {}
 
 func (x *KeysChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[10]
+	mi := &file_althing_accounts_v1_accounts_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +1469,7 @@ func (x *KeysChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeysChanged.ProtoReflect.Descriptor instead.
 func (*KeysChanged) Descriptor() ([]byte, []int) {
-	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{10}
+	return file_althing_accounts_v1_accounts_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *KeysChanged) GetName() string {
@@ -745,21 +1497,35 @@ var File_althing_accounts_v1_accounts_proto protoreflect.FileDescriptor
 
 const file_althing_accounts_v1_accounts_proto_rawDesc = "" +
 	"\n" +
-	"\"althing/accounts/v1/accounts.proto\x12\x13althing.accounts.v1\x1a\x1aalthing/keys/v1/keys.proto\"i\n" +
+	"\"althing/accounts/v1/accounts.proto\x12\x13althing.accounts.v1\x1a\x1aalthing/keys/v1/keys.proto\"\x96\x02\n" +
 	"\x03Org\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1e.althing.accounts.v1.OrgStatusR\x06status\x12\x16\n" +
-	"\x06admins\x18\x03 \x01(\rR\x06admins\"`\n" +
+	"\x06admins\x18\x03 \x01(\rR\x06admins\x12<\n" +
+	"\tallotment\x18\x04 \x01(\v2\x1e.althing.accounts.v1.AllotmentR\tallotment\x12#\n" +
+	"\rjoined_height\x18\x05 \x01(\x04R\fjoinedHeight\x12#\n" +
+	"\rstatus_height\x18\x06 \x01(\x04R\fstatusHeight\x12#\n" +
+	"\rstatus_reason\x18\a \x01(\tR\fstatusReason\"7\n" +
+	"\tAllotment\x12\x14\n" +
+	"\x05power\x18\x01 \x01(\x04R\x05power\x12\x14\n" +
+	"\x05nodes\x18\x02 \x01(\rR\x05nodes\"4\n" +
+	"\bOrgCount\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\rR\x03all\x12\x16\n" +
+	"\x06active\x18\x02 \x01(\rR\x06active\"*\n" +
+	"\x05Usage\x12!\n" +
+	"\fstored_bytes\x18\x01 \x01(\x04R\vstoredBytes\"`\n" +
 	"\vWeightedKey\x129\n" +
 	"\n" +
 	"public_key\x18\x01 \x01(\v2\x1a.althing.keys.v1.PublicKeyR\tpublicKey\x12\x16\n" +
-	"\x06weight\x18\x02 \x01(\rR\x06weight\"\xae\x01\n" +
+	"\x06weight\x18\x02 \x01(\rR\x06weight\"\xe9\x01\n" +
 	"\aAccount\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
 	"\x04keys\x18\x02 \x03(\v2 .althing.accounts.v1.WeightedKeyR\x04keys\x12\x1c\n" +
 	"\tthreshold\x18\x03 \x01(\rR\tthreshold\x12\x14\n" +
 	"\x05roles\x18\x04 \x03(\tR\x05roles\x12%\n" +
-	"\x0ecreated_height\x18\x05 \x01(\x04R\rcreatedHeight\"\x86\x01\n" +
+	"\x0ecreated_height\x18\x05 \x01(\x04R\rcreatedHeight\x129\n" +
+	"\n" +
+	"token_keys\x18\x06 \x03(\v2\x1a.althing.keys.v1.PublicKeyR\ttokenKeys\"\x86\x01\n" +
 	"\x06Create\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
 	"\x04keys\x18\x02 \x03(\v2 .althing.accounts.v1.WeightedKeyR\x04keys\x12\x1c\n" +
@@ -780,7 +1546,42 @@ const file_althing_accounts_v1_accounts_proto_rawDesc = "" +
 	"\tRotateKey\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\aold_key\x18\x02 \x01(\v2\x1a.althing.keys.v1.PublicKeyR\x06oldKey\x123\n" +
-	"\anew_key\x18\x03 \x01(\v2\x1a.althing.keys.v1.PublicKeyR\x06newKey\"A\n" +
+	"\anew_key\x18\x03 \x01(\v2\x1a.althing.keys.v1.PublicKeyR\x06newKey\"]\n" +
+	"\fSetTokenKeys\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x129\n" +
+	"\n" +
+	"token_keys\x18\x02 \x03(\v2\x1a.althing.keys.v1.PublicKeyR\ttokenKeys\"\x95\x01\n" +
+	"\bAdmitOrg\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
+	"\baccounts\x18\x02 \x03(\v2\x1b.althing.accounts.v1.CreateR\baccounts\x12<\n" +
+	"\tallotment\x18\x03 \x01(\v2\x1e.althing.accounts.v1.AllotmentR\tallotment\"8\n" +
+	"\n" +
+	"SuspendOrg\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"7\n" +
+	"\tResumeOrg\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"O\n" +
+	"\tRemoveOrg\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06spread\x18\x03 \x01(\bR\x06spread\"`\n" +
+	"\fSetAllotment\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12<\n" +
+	"\tallotment\x18\x02 \x01(\v2\x1e.althing.accounts.v1.AllotmentR\tallotment\"9\n" +
+	"\vOrgAdmitted\x12*\n" +
+	"\x03org\x18\x01 \x01(\v2\x18.althing.accounts.v1.OrgR\x03org\"v\n" +
+	"\x10OrgStatusChanged\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1e.althing.accounts.v1.OrgStatusR\x06status\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"`\n" +
+	"\fAllotmentSet\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12<\n" +
+	"\tallotment\x18\x02 \x01(\v2\x1e.althing.accounts.v1.AllotmentR\tallotment\"]\n" +
+	"\fTokenKeysSet\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x129\n" +
+	"\n" +
+	"token_keys\x18\x02 \x03(\v2\x1a.althing.keys.v1.PublicKeyR\ttokenKeys\"A\n" +
 	"\aCreated\x126\n" +
 	"\aaccount\x18\x01 \x01(\v2\x1c.althing.accounts.v1.AccountR\aaccount\"4\n" +
 	"\bRolesSet\x12\x12\n" +
@@ -809,38 +1610,61 @@ func file_althing_accounts_v1_accounts_proto_rawDescGZIP() []byte {
 }
 
 var file_althing_accounts_v1_accounts_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_althing_accounts_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_althing_accounts_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_althing_accounts_v1_accounts_proto_goTypes = []any{
-	(OrgStatus)(0),       // 0: althing.accounts.v1.OrgStatus
-	(*Org)(nil),          // 1: althing.accounts.v1.Org
-	(*WeightedKey)(nil),  // 2: althing.accounts.v1.WeightedKey
-	(*Account)(nil),      // 3: althing.accounts.v1.Account
-	(*Create)(nil),       // 4: althing.accounts.v1.Create
-	(*SetRoles)(nil),     // 5: althing.accounts.v1.SetRoles
-	(*AddKey)(nil),       // 6: althing.accounts.v1.AddKey
-	(*RevokeKey)(nil),    // 7: althing.accounts.v1.RevokeKey
-	(*RotateKey)(nil),    // 8: althing.accounts.v1.RotateKey
-	(*Created)(nil),      // 9: althing.accounts.v1.Created
-	(*RolesSet)(nil),     // 10: althing.accounts.v1.RolesSet
-	(*KeysChanged)(nil),  // 11: althing.accounts.v1.KeysChanged
-	(*v1.PublicKey)(nil), // 12: althing.keys.v1.PublicKey
+	(OrgStatus)(0),           // 0: althing.accounts.v1.OrgStatus
+	(*Org)(nil),              // 1: althing.accounts.v1.Org
+	(*Allotment)(nil),        // 2: althing.accounts.v1.Allotment
+	(*OrgCount)(nil),         // 3: althing.accounts.v1.OrgCount
+	(*Usage)(nil),            // 4: althing.accounts.v1.Usage
+	(*WeightedKey)(nil),      // 5: althing.accounts.v1.WeightedKey
+	(*Account)(nil),          // 6: althing.accounts.v1.Account
+	(*Create)(nil),           // 7: althing.accounts.v1.Create
+	(*SetRoles)(nil),         // 8: althing.accounts.v1.SetRoles
+	(*AddKey)(nil),           // 9: althing.accounts.v1.AddKey
+	(*RevokeKey)(nil),        // 10: althing.accounts.v1.RevokeKey
+	(*RotateKey)(nil),        // 11: althing.accounts.v1.RotateKey
+	(*SetTokenKeys)(nil),     // 12: althing.accounts.v1.SetTokenKeys
+	(*AdmitOrg)(nil),         // 13: althing.accounts.v1.AdmitOrg
+	(*SuspendOrg)(nil),       // 14: althing.accounts.v1.SuspendOrg
+	(*ResumeOrg)(nil),        // 15: althing.accounts.v1.ResumeOrg
+	(*RemoveOrg)(nil),        // 16: althing.accounts.v1.RemoveOrg
+	(*SetAllotment)(nil),     // 17: althing.accounts.v1.SetAllotment
+	(*OrgAdmitted)(nil),      // 18: althing.accounts.v1.OrgAdmitted
+	(*OrgStatusChanged)(nil), // 19: althing.accounts.v1.OrgStatusChanged
+	(*AllotmentSet)(nil),     // 20: althing.accounts.v1.AllotmentSet
+	(*TokenKeysSet)(nil),     // 21: althing.accounts.v1.TokenKeysSet
+	(*Created)(nil),          // 22: althing.accounts.v1.Created
+	(*RolesSet)(nil),         // 23: althing.accounts.v1.RolesSet
+	(*KeysChanged)(nil),      // 24: althing.accounts.v1.KeysChanged
+	(*v1.PublicKey)(nil),     // 25: althing.keys.v1.PublicKey
 }
 var file_althing_accounts_v1_accounts_proto_depIdxs = []int32{
 	0,  // 0: althing.accounts.v1.Org.status:type_name -> althing.accounts.v1.OrgStatus
-	12, // 1: althing.accounts.v1.WeightedKey.public_key:type_name -> althing.keys.v1.PublicKey
-	2,  // 2: althing.accounts.v1.Account.keys:type_name -> althing.accounts.v1.WeightedKey
-	2,  // 3: althing.accounts.v1.Create.keys:type_name -> althing.accounts.v1.WeightedKey
-	2,  // 4: althing.accounts.v1.AddKey.key:type_name -> althing.accounts.v1.WeightedKey
-	12, // 5: althing.accounts.v1.RevokeKey.public_key:type_name -> althing.keys.v1.PublicKey
-	12, // 6: althing.accounts.v1.RotateKey.old_key:type_name -> althing.keys.v1.PublicKey
-	12, // 7: althing.accounts.v1.RotateKey.new_key:type_name -> althing.keys.v1.PublicKey
-	3,  // 8: althing.accounts.v1.Created.account:type_name -> althing.accounts.v1.Account
-	2,  // 9: althing.accounts.v1.KeysChanged.keys:type_name -> althing.accounts.v1.WeightedKey
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	2,  // 1: althing.accounts.v1.Org.allotment:type_name -> althing.accounts.v1.Allotment
+	25, // 2: althing.accounts.v1.WeightedKey.public_key:type_name -> althing.keys.v1.PublicKey
+	5,  // 3: althing.accounts.v1.Account.keys:type_name -> althing.accounts.v1.WeightedKey
+	25, // 4: althing.accounts.v1.Account.token_keys:type_name -> althing.keys.v1.PublicKey
+	5,  // 5: althing.accounts.v1.Create.keys:type_name -> althing.accounts.v1.WeightedKey
+	5,  // 6: althing.accounts.v1.AddKey.key:type_name -> althing.accounts.v1.WeightedKey
+	25, // 7: althing.accounts.v1.RevokeKey.public_key:type_name -> althing.keys.v1.PublicKey
+	25, // 8: althing.accounts.v1.RotateKey.old_key:type_name -> althing.keys.v1.PublicKey
+	25, // 9: althing.accounts.v1.RotateKey.new_key:type_name -> althing.keys.v1.PublicKey
+	25, // 10: althing.accounts.v1.SetTokenKeys.token_keys:type_name -> althing.keys.v1.PublicKey
+	7,  // 11: althing.accounts.v1.AdmitOrg.accounts:type_name -> althing.accounts.v1.Create
+	2,  // 12: althing.accounts.v1.AdmitOrg.allotment:type_name -> althing.accounts.v1.Allotment
+	2,  // 13: althing.accounts.v1.SetAllotment.allotment:type_name -> althing.accounts.v1.Allotment
+	1,  // 14: althing.accounts.v1.OrgAdmitted.org:type_name -> althing.accounts.v1.Org
+	0,  // 15: althing.accounts.v1.OrgStatusChanged.status:type_name -> althing.accounts.v1.OrgStatus
+	2,  // 16: althing.accounts.v1.AllotmentSet.allotment:type_name -> althing.accounts.v1.Allotment
+	25, // 17: althing.accounts.v1.TokenKeysSet.token_keys:type_name -> althing.keys.v1.PublicKey
+	6,  // 18: althing.accounts.v1.Created.account:type_name -> althing.accounts.v1.Account
+	5,  // 19: althing.accounts.v1.KeysChanged.keys:type_name -> althing.accounts.v1.WeightedKey
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_althing_accounts_v1_accounts_proto_init() }
@@ -854,7 +1678,7 @@ func file_althing_accounts_v1_accounts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_althing_accounts_v1_accounts_proto_rawDesc), len(file_althing_accounts_v1_accounts_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

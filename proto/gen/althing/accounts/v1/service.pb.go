@@ -7,6 +7,7 @@
 package accountsv1
 
 import (
+	v1 "github.com/althing-ledger/althing/proto/gen/althing/proof/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -90,9 +91,12 @@ func (x *GetOrgRequest) GetName() string {
 }
 
 type GetOrgResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Org           *Org                   `protobuf:"bytes,3,opt,name=org,proto3" json:"org,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Org           *Org           `protobuf:"bytes,3,opt,name=org,proto3" json:"org,omitempty"`
+	Usage         *Usage         `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,9 +138,23 @@ func (x *GetOrgResponse) GetHeight() uint64 {
 	return 0
 }
 
+func (x *GetOrgResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 func (x *GetOrgResponse) GetOrg() *Org {
 	if x != nil {
 		return x.Org
+	}
+	return nil
+}
+
+func (x *GetOrgResponse) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
 	}
 	return nil
 }
@@ -220,10 +238,12 @@ func (x *ListOrgsRequest) GetPage() string {
 }
 
 type ListOrgsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Orgs          []*Org                 `protobuf:"bytes,3,rep,name=orgs,proto3" json:"orgs,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Orgs          []*Org         `protobuf:"bytes,3,rep,name=orgs,proto3" json:"orgs,omitempty"`
+	NextPage      string         `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,6 +283,13 @@ func (x *ListOrgsResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *ListOrgsResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *ListOrgsResponse) GetOrgs() []*Org {
@@ -348,9 +375,11 @@ func (x *GetAccountRequest) GetName() string {
 }
 
 type GetAccountResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Account       *Account               `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Account       *Account       `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -390,6 +419,13 @@ func (x *GetAccountResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *GetAccountResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *GetAccountResponse) GetAccount() *Account {
@@ -485,10 +521,12 @@ func (x *ListAccountsRequest) GetOrg() string {
 }
 
 type ListAccountsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Accounts      []*Account             `protobuf:"bytes,3,rep,name=accounts,proto3" json:"accounts,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Accounts      []*Account     `protobuf:"bytes,3,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	NextPage      string         `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,6 +568,13 @@ func (x *ListAccountsResponse) GetHeight() uint64 {
 	return 0
 }
 
+func (x *ListAccountsResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 func (x *ListAccountsResponse) GetAccounts() []*Account {
 	if x != nil {
 		return x.Accounts
@@ -548,25 +593,28 @@ var File_althing_accounts_v1_service_proto protoreflect.FileDescriptor
 
 const file_althing_accounts_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"!althing/accounts/v1/service.proto\x12\x13althing.accounts.v1\x1a\"althing/accounts/v1/accounts.proto\"p\n" +
+	"!althing/accounts/v1/service.proto\x12\x13althing.accounts.v1\x1a\"althing/accounts/v1/accounts.proto\x1a\x1calthing/proof/v1/proof.proto\"p\n" +
 	"\rGetOrgRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"T\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\xba\x01\n" +
 	"\x0eGetOrgResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12*\n" +
-	"\x03org\x18\x03 \x01(\v2\x18.althing.accounts.v1.OrgR\x03org\"\x8f\x01\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x12*\n" +
+	"\x03org\x18\x03 \x01(\v2\x18.althing.accounts.v1.OrgR\x03org\x120\n" +
+	"\x05usage\x18\x04 \x01(\v2\x1a.althing.accounts.v1.UsageR\x05usage\"\x8f\x01\n" +
 	"\x0fListOrgsRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
-	"\x04page\x18\x05 \x01(\tR\x04page\"u\n" +
+	"\x04page\x18\x05 \x01(\tR\x04page\"\xa9\x01\n" +
 	"\x10ListOrgsResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12,\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x12,\n" +
 	"\x04orgs\x18\x03 \x03(\v2\x18.althing.accounts.v1.OrgR\x04orgs\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage\"t\n" +
 	"\x11GetAccountRequest\x12\x16\n" +
@@ -574,9 +622,10 @@ const file_althing_accounts_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"d\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\x98\x01\n" +
 	"\x12GetAccountResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x126\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x126\n" +
 	"\aaccount\x18\x03 \x01(\v2\x1c.althing.accounts.v1.AccountR\aaccount\"\xa5\x01\n" +
 	"\x13ListAccountsRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
@@ -585,9 +634,10 @@ const file_althing_accounts_v1_service_proto_rawDesc = "" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
 	"\x04page\x18\x05 \x01(\tR\x04page\x12\x10\n" +
-	"\x03org\x18\x06 \x01(\tR\x03org\"\x85\x01\n" +
+	"\x03org\x18\x06 \x01(\tR\x03org\"\xb9\x01\n" +
 	"\x14ListAccountsResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x128\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x128\n" +
 	"\baccounts\x18\x03 \x03(\v2\x1c.althing.accounts.v1.AccountR\baccounts\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage2\x81\x03\n" +
 	"\x0fAccountsService\x12Q\n" +
@@ -619,27 +669,34 @@ var file_althing_accounts_v1_service_proto_goTypes = []any{
 	(*GetAccountResponse)(nil),   // 5: althing.accounts.v1.GetAccountResponse
 	(*ListAccountsRequest)(nil),  // 6: althing.accounts.v1.ListAccountsRequest
 	(*ListAccountsResponse)(nil), // 7: althing.accounts.v1.ListAccountsResponse
-	(*Org)(nil),                  // 8: althing.accounts.v1.Org
-	(*Account)(nil),              // 9: althing.accounts.v1.Account
+	(*v1.StateProof)(nil),        // 8: althing.proof.v1.StateProof
+	(*Org)(nil),                  // 9: althing.accounts.v1.Org
+	(*Usage)(nil),                // 10: althing.accounts.v1.Usage
+	(*Account)(nil),              // 11: althing.accounts.v1.Account
 }
 var file_althing_accounts_v1_service_proto_depIdxs = []int32{
-	8, // 0: althing.accounts.v1.GetOrgResponse.org:type_name -> althing.accounts.v1.Org
-	8, // 1: althing.accounts.v1.ListOrgsResponse.orgs:type_name -> althing.accounts.v1.Org
-	9, // 2: althing.accounts.v1.GetAccountResponse.account:type_name -> althing.accounts.v1.Account
-	9, // 3: althing.accounts.v1.ListAccountsResponse.accounts:type_name -> althing.accounts.v1.Account
-	0, // 4: althing.accounts.v1.AccountsService.GetOrg:input_type -> althing.accounts.v1.GetOrgRequest
-	2, // 5: althing.accounts.v1.AccountsService.ListOrgs:input_type -> althing.accounts.v1.ListOrgsRequest
-	4, // 6: althing.accounts.v1.AccountsService.GetAccount:input_type -> althing.accounts.v1.GetAccountRequest
-	6, // 7: althing.accounts.v1.AccountsService.ListAccounts:input_type -> althing.accounts.v1.ListAccountsRequest
-	1, // 8: althing.accounts.v1.AccountsService.GetOrg:output_type -> althing.accounts.v1.GetOrgResponse
-	3, // 9: althing.accounts.v1.AccountsService.ListOrgs:output_type -> althing.accounts.v1.ListOrgsResponse
-	5, // 10: althing.accounts.v1.AccountsService.GetAccount:output_type -> althing.accounts.v1.GetAccountResponse
-	7, // 11: althing.accounts.v1.AccountsService.ListAccounts:output_type -> althing.accounts.v1.ListAccountsResponse
-	8, // [8:12] is the sub-list for method output_type
-	4, // [4:8] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8,  // 0: althing.accounts.v1.GetOrgResponse.proof:type_name -> althing.proof.v1.StateProof
+	9,  // 1: althing.accounts.v1.GetOrgResponse.org:type_name -> althing.accounts.v1.Org
+	10, // 2: althing.accounts.v1.GetOrgResponse.usage:type_name -> althing.accounts.v1.Usage
+	8,  // 3: althing.accounts.v1.ListOrgsResponse.proof:type_name -> althing.proof.v1.StateProof
+	9,  // 4: althing.accounts.v1.ListOrgsResponse.orgs:type_name -> althing.accounts.v1.Org
+	8,  // 5: althing.accounts.v1.GetAccountResponse.proof:type_name -> althing.proof.v1.StateProof
+	11, // 6: althing.accounts.v1.GetAccountResponse.account:type_name -> althing.accounts.v1.Account
+	8,  // 7: althing.accounts.v1.ListAccountsResponse.proof:type_name -> althing.proof.v1.StateProof
+	11, // 8: althing.accounts.v1.ListAccountsResponse.accounts:type_name -> althing.accounts.v1.Account
+	0,  // 9: althing.accounts.v1.AccountsService.GetOrg:input_type -> althing.accounts.v1.GetOrgRequest
+	2,  // 10: althing.accounts.v1.AccountsService.ListOrgs:input_type -> althing.accounts.v1.ListOrgsRequest
+	4,  // 11: althing.accounts.v1.AccountsService.GetAccount:input_type -> althing.accounts.v1.GetAccountRequest
+	6,  // 12: althing.accounts.v1.AccountsService.ListAccounts:input_type -> althing.accounts.v1.ListAccountsRequest
+	1,  // 13: althing.accounts.v1.AccountsService.GetOrg:output_type -> althing.accounts.v1.GetOrgResponse
+	3,  // 14: althing.accounts.v1.AccountsService.ListOrgs:output_type -> althing.accounts.v1.ListOrgsResponse
+	5,  // 15: althing.accounts.v1.AccountsService.GetAccount:output_type -> althing.accounts.v1.GetAccountResponse
+	7,  // 16: althing.accounts.v1.AccountsService.ListAccounts:output_type -> althing.accounts.v1.ListAccountsResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_althing_accounts_v1_service_proto_init() }

@@ -34,6 +34,11 @@ const (
 // In every read of every service: `height` asks for the state after that block (0: the newest), `min_height` refuses an
 // answer older than that block (the call waits for it within its deadline), `prove` asks for a proof. Every answer names
 // its height.
+//
+// The proof of a height hangs on the header of the next block. With `prove`, the call therefore waits for that block; for
+// height 0, which is the newest when the call comes, no longer than two seconds: then the network has stopped, and the answer
+// is of the height before. What is not there is then no error but an answer without it, since only an answer can carry the
+// proof.
 type AccountsServiceClient interface {
 	GetOrg(ctx context.Context, in *GetOrgRequest, opts ...grpc.CallOption) (*GetOrgResponse, error)
 	ListOrgs(ctx context.Context, in *ListOrgsRequest, opts ...grpc.CallOption) (*ListOrgsResponse, error)
@@ -98,6 +103,11 @@ func (c *accountsServiceClient) ListAccounts(ctx context.Context, in *ListAccoun
 // In every read of every service: `height` asks for the state after that block (0: the newest), `min_height` refuses an
 // answer older than that block (the call waits for it within its deadline), `prove` asks for a proof. Every answer names
 // its height.
+//
+// The proof of a height hangs on the header of the next block. With `prove`, the call therefore waits for that block; for
+// height 0, which is the newest when the call comes, no longer than two seconds: then the network has stopped, and the answer
+// is of the height before. What is not there is then no error but an answer without it, since only an answer can carry the
+// proof.
 type AccountsServiceServer interface {
 	GetOrg(context.Context, *GetOrgRequest) (*GetOrgResponse, error)
 	ListOrgs(context.Context, *ListOrgsRequest) (*ListOrgsResponse, error)

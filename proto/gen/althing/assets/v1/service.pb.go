@@ -7,6 +7,7 @@
 package assetsv1
 
 import (
+	v1 "github.com/althing-ledger/althing/proto/gen/althing/proof/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -92,7 +93,9 @@ func (x *GetAssetRequest) GetAsset() string {
 type GetAssetResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Asset  *Asset                 `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
+	// Where it was asked for.
+	Proof *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Asset *Asset         `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
 	// What exists now, in base units.
 	Supply        string `protobuf:"bytes,4,opt,name=supply,proto3" json:"supply,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -134,6 +137,13 @@ func (x *GetAssetResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *GetAssetResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *GetAssetResponse) GetAsset() *Asset {
@@ -236,10 +246,12 @@ func (x *ListAssetsRequest) GetOrg() string {
 }
 
 type ListAssetsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Assets        []*Asset               `protobuf:"bytes,3,rep,name=assets,proto3" json:"assets,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Assets        []*Asset       `protobuf:"bytes,3,rep,name=assets,proto3" json:"assets,omitempty"`
+	NextPage      string         `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +291,13 @@ func (x *ListAssetsResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *ListAssetsResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *ListAssetsResponse) GetAssets() []*Asset {
@@ -372,10 +391,12 @@ func (x *GetBalanceRequest) GetAccount() string {
 }
 
 type GetBalanceResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Holding       *Holding               `protobuf:"bytes,3,opt,name=holding,proto3" json:"holding,omitempty"`
-	Decimals      uint32                 `protobuf:"varint,4,opt,name=decimals,proto3" json:"decimals,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Holding       *Holding       `protobuf:"bytes,3,opt,name=holding,proto3" json:"holding,omitempty"`
+	Decimals      uint32         `protobuf:"varint,4,opt,name=decimals,proto3" json:"decimals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -415,6 +436,13 @@ func (x *GetBalanceResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *GetBalanceResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *GetBalanceResponse) GetHolding() *Holding {
@@ -527,6 +555,8 @@ func (x *ListBalancesRequest) GetAccount() string {
 type ListBalancesResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	// With the decimals of each holding's asset beside it, in the same order.
 	Holdings      []*Holding `protobuf:"bytes,3,rep,name=holdings,proto3" json:"holdings,omitempty"`
 	NextPage      string     `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
@@ -570,6 +600,13 @@ func (x *ListBalancesResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *ListBalancesResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *ListBalancesResponse) GetHoldings() []*Holding {
@@ -662,9 +699,11 @@ func (x *GetHoldRequest) GetHoldId() []byte {
 }
 
 type GetHoldResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Hold          *Hold                  `protobuf:"bytes,3,opt,name=hold,proto3" json:"hold,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Hold          *Hold          `protobuf:"bytes,3,opt,name=hold,proto3" json:"hold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -704,6 +743,13 @@ func (x *GetHoldResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *GetHoldResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *GetHoldResponse) GetHold() *Hold {
@@ -790,10 +836,12 @@ func (x *ListHoldsRequest) GetPage() string {
 }
 
 type ListHoldsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Holds         []*Hold                `protobuf:"bytes,3,rep,name=holds,proto3" json:"holds,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Holds         []*Hold        `protobuf:"bytes,3,rep,name=holds,proto3" json:"holds,omitempty"`
+	NextPage      string         `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -833,6 +881,13 @@ func (x *ListHoldsResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *ListHoldsResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *ListHoldsResponse) GetHolds() []*Hold {
@@ -988,10 +1043,12 @@ func (x *SupplyCheck) GetOk() bool {
 }
 
 type CheckSupplyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Assets        []*SupplyCheck         `protobuf:"bytes,3,rep,name=assets,proto3" json:"assets,omitempty"`
-	Ok            bool                   `protobuf:"varint,4,opt,name=ok,proto3" json:"ok,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Assets        []*SupplyCheck `protobuf:"bytes,3,rep,name=assets,proto3" json:"assets,omitempty"`
+	Ok            bool           `protobuf:"varint,4,opt,name=ok,proto3" json:"ok,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1033,6 +1090,13 @@ func (x *CheckSupplyResponse) GetHeight() uint64 {
 	return 0
 }
 
+func (x *CheckSupplyResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 func (x *CheckSupplyResponse) GetAssets() []*SupplyCheck {
 	if x != nil {
 		return x.Assets
@@ -1051,15 +1115,16 @@ var File_althing_assets_v1_service_proto protoreflect.FileDescriptor
 
 const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1falthing/assets/v1/service.proto\x12\x11althing.assets.v1\x1a\x1ealthing/assets/v1/assets.proto\"t\n" +
+	"\x1falthing/assets/v1/service.proto\x12\x11althing.assets.v1\x1a\x1ealthing/assets/v1/assets.proto\x1a\x1calthing/proof/v1/proof.proto\"t\n" +
 	"\x0fGetAssetRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x14\n" +
-	"\x05asset\x18\x04 \x01(\tR\x05asset\"r\n" +
+	"\x05asset\x18\x04 \x01(\tR\x05asset\"\xa6\x01\n" +
 	"\x10GetAssetResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12.\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x12.\n" +
 	"\x05asset\x18\x03 \x01(\v2\x18.althing.assets.v1.AssetR\x05asset\x12\x16\n" +
 	"\x06supply\x18\x04 \x01(\tR\x06supply\"\xa3\x01\n" +
 	"\x11ListAssetsRequest\x12\x16\n" +
@@ -1069,9 +1134,10 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
 	"\x04page\x18\x05 \x01(\tR\x04page\x12\x10\n" +
-	"\x03org\x18\x06 \x01(\tR\x03org\"{\n" +
+	"\x03org\x18\x06 \x01(\tR\x03org\"\xaf\x01\n" +
 	"\x12ListAssetsResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x120\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x120\n" +
 	"\x06assets\x18\x03 \x03(\v2\x18.althing.assets.v1.AssetR\x06assets\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage\"\x90\x01\n" +
 	"\x11GetBalanceRequest\x12\x16\n" +
@@ -1080,9 +1146,10 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x14\n" +
 	"\x05asset\x18\x04 \x01(\tR\x05asset\x12\x18\n" +
-	"\aaccount\x18\x05 \x01(\tR\aaccount\"~\n" +
+	"\aaccount\x18\x05 \x01(\tR\aaccount\"\xb2\x01\n" +
 	"\x12GetBalanceResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x124\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x124\n" +
 	"\aholding\x18\x03 \x01(\v2\x1a.althing.assets.v1.HoldingR\aholding\x12\x1a\n" +
 	"\bdecimals\x18\x04 \x01(\rR\bdecimals\"\xc3\x01\n" +
 	"\x13ListBalancesRequest\x12\x16\n" +
@@ -1093,9 +1160,10 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
 	"\x04page\x18\x05 \x01(\tR\x04page\x12\x14\n" +
 	"\x05asset\x18\x06 \x01(\tR\x05asset\x12\x18\n" +
-	"\aaccount\x18\a \x01(\tR\aaccount\"\x9f\x01\n" +
+	"\aaccount\x18\a \x01(\tR\aaccount\"\xd3\x01\n" +
 	"\x14ListBalancesResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x126\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x126\n" +
 	"\bholdings\x18\x03 \x03(\v2\x1a.althing.assets.v1.HoldingR\bholdings\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage\x12\x1a\n" +
 	"\bdecimals\x18\x05 \x03(\rR\bdecimals\"v\n" +
@@ -1104,9 +1172,10 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x17\n" +
-	"\ahold_id\x18\x04 \x01(\fR\x06holdId\"V\n" +
+	"\ahold_id\x18\x04 \x01(\fR\x06holdId\"\x8a\x01\n" +
 	"\x0fGetHoldResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12+\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x12+\n" +
 	"\x04hold\x18\x03 \x01(\v2\x17.althing.assets.v1.HoldR\x04hold\"\x90\x01\n" +
 	"\x10ListHoldsRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
@@ -1114,9 +1183,10 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
-	"\x04page\x18\x05 \x01(\tR\x04page\"w\n" +
+	"\x04page\x18\x05 \x01(\tR\x04page\"\xab\x01\n" +
 	"\x11ListHoldsResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12-\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x12-\n" +
 	"\x05holds\x18\x03 \x03(\v2\x17.althing.assets.v1.HoldR\x05holds\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage\"a\n" +
 	"\x12CheckSupplyRequest\x12\x16\n" +
@@ -1129,9 +1199,10 @@ const file_althing_assets_v1_service_proto_rawDesc = "" +
 	"\x06supply\x18\x02 \x01(\tR\x06supply\x12\x1a\n" +
 	"\bbalances\x18\x03 \x01(\tR\bbalances\x12\x14\n" +
 	"\x05holds\x18\x04 \x01(\tR\x05holds\x12\x0e\n" +
-	"\x02ok\x18\x05 \x01(\bR\x02ok\"u\n" +
+	"\x02ok\x18\x05 \x01(\bR\x02ok\"\xa9\x01\n" +
 	"\x13CheckSupplyResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x126\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x126\n" +
 	"\x06assets\x18\x03 \x03(\v2\x1e.althing.assets.v1.SupplyCheckR\x06assets\x12\x0e\n" +
 	"\x02ok\x18\x04 \x01(\bR\x02ok2\x83\x05\n" +
 	"\rAssetsService\x12S\n" +
@@ -1174,37 +1245,45 @@ var file_althing_assets_v1_service_proto_goTypes = []any{
 	(*CheckSupplyRequest)(nil),   // 12: althing.assets.v1.CheckSupplyRequest
 	(*SupplyCheck)(nil),          // 13: althing.assets.v1.SupplyCheck
 	(*CheckSupplyResponse)(nil),  // 14: althing.assets.v1.CheckSupplyResponse
-	(*Asset)(nil),                // 15: althing.assets.v1.Asset
-	(*Holding)(nil),              // 16: althing.assets.v1.Holding
-	(*Hold)(nil),                 // 17: althing.assets.v1.Hold
+	(*v1.StateProof)(nil),        // 15: althing.proof.v1.StateProof
+	(*Asset)(nil),                // 16: althing.assets.v1.Asset
+	(*Holding)(nil),              // 17: althing.assets.v1.Holding
+	(*Hold)(nil),                 // 18: althing.assets.v1.Hold
 }
 var file_althing_assets_v1_service_proto_depIdxs = []int32{
-	15, // 0: althing.assets.v1.GetAssetResponse.asset:type_name -> althing.assets.v1.Asset
-	15, // 1: althing.assets.v1.ListAssetsResponse.assets:type_name -> althing.assets.v1.Asset
-	16, // 2: althing.assets.v1.GetBalanceResponse.holding:type_name -> althing.assets.v1.Holding
-	16, // 3: althing.assets.v1.ListBalancesResponse.holdings:type_name -> althing.assets.v1.Holding
-	17, // 4: althing.assets.v1.GetHoldResponse.hold:type_name -> althing.assets.v1.Hold
-	17, // 5: althing.assets.v1.ListHoldsResponse.holds:type_name -> althing.assets.v1.Hold
-	13, // 6: althing.assets.v1.CheckSupplyResponse.assets:type_name -> althing.assets.v1.SupplyCheck
-	0,  // 7: althing.assets.v1.AssetsService.GetAsset:input_type -> althing.assets.v1.GetAssetRequest
-	2,  // 8: althing.assets.v1.AssetsService.ListAssets:input_type -> althing.assets.v1.ListAssetsRequest
-	4,  // 9: althing.assets.v1.AssetsService.GetBalance:input_type -> althing.assets.v1.GetBalanceRequest
-	6,  // 10: althing.assets.v1.AssetsService.ListBalances:input_type -> althing.assets.v1.ListBalancesRequest
-	8,  // 11: althing.assets.v1.AssetsService.GetHold:input_type -> althing.assets.v1.GetHoldRequest
-	10, // 12: althing.assets.v1.AssetsService.ListHolds:input_type -> althing.assets.v1.ListHoldsRequest
-	12, // 13: althing.assets.v1.AssetsService.CheckSupply:input_type -> althing.assets.v1.CheckSupplyRequest
-	1,  // 14: althing.assets.v1.AssetsService.GetAsset:output_type -> althing.assets.v1.GetAssetResponse
-	3,  // 15: althing.assets.v1.AssetsService.ListAssets:output_type -> althing.assets.v1.ListAssetsResponse
-	5,  // 16: althing.assets.v1.AssetsService.GetBalance:output_type -> althing.assets.v1.GetBalanceResponse
-	7,  // 17: althing.assets.v1.AssetsService.ListBalances:output_type -> althing.assets.v1.ListBalancesResponse
-	9,  // 18: althing.assets.v1.AssetsService.GetHold:output_type -> althing.assets.v1.GetHoldResponse
-	11, // 19: althing.assets.v1.AssetsService.ListHolds:output_type -> althing.assets.v1.ListHoldsResponse
-	14, // 20: althing.assets.v1.AssetsService.CheckSupply:output_type -> althing.assets.v1.CheckSupplyResponse
-	14, // [14:21] is the sub-list for method output_type
-	7,  // [7:14] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	15, // 0: althing.assets.v1.GetAssetResponse.proof:type_name -> althing.proof.v1.StateProof
+	16, // 1: althing.assets.v1.GetAssetResponse.asset:type_name -> althing.assets.v1.Asset
+	15, // 2: althing.assets.v1.ListAssetsResponse.proof:type_name -> althing.proof.v1.StateProof
+	16, // 3: althing.assets.v1.ListAssetsResponse.assets:type_name -> althing.assets.v1.Asset
+	15, // 4: althing.assets.v1.GetBalanceResponse.proof:type_name -> althing.proof.v1.StateProof
+	17, // 5: althing.assets.v1.GetBalanceResponse.holding:type_name -> althing.assets.v1.Holding
+	15, // 6: althing.assets.v1.ListBalancesResponse.proof:type_name -> althing.proof.v1.StateProof
+	17, // 7: althing.assets.v1.ListBalancesResponse.holdings:type_name -> althing.assets.v1.Holding
+	15, // 8: althing.assets.v1.GetHoldResponse.proof:type_name -> althing.proof.v1.StateProof
+	18, // 9: althing.assets.v1.GetHoldResponse.hold:type_name -> althing.assets.v1.Hold
+	15, // 10: althing.assets.v1.ListHoldsResponse.proof:type_name -> althing.proof.v1.StateProof
+	18, // 11: althing.assets.v1.ListHoldsResponse.holds:type_name -> althing.assets.v1.Hold
+	15, // 12: althing.assets.v1.CheckSupplyResponse.proof:type_name -> althing.proof.v1.StateProof
+	13, // 13: althing.assets.v1.CheckSupplyResponse.assets:type_name -> althing.assets.v1.SupplyCheck
+	0,  // 14: althing.assets.v1.AssetsService.GetAsset:input_type -> althing.assets.v1.GetAssetRequest
+	2,  // 15: althing.assets.v1.AssetsService.ListAssets:input_type -> althing.assets.v1.ListAssetsRequest
+	4,  // 16: althing.assets.v1.AssetsService.GetBalance:input_type -> althing.assets.v1.GetBalanceRequest
+	6,  // 17: althing.assets.v1.AssetsService.ListBalances:input_type -> althing.assets.v1.ListBalancesRequest
+	8,  // 18: althing.assets.v1.AssetsService.GetHold:input_type -> althing.assets.v1.GetHoldRequest
+	10, // 19: althing.assets.v1.AssetsService.ListHolds:input_type -> althing.assets.v1.ListHoldsRequest
+	12, // 20: althing.assets.v1.AssetsService.CheckSupply:input_type -> althing.assets.v1.CheckSupplyRequest
+	1,  // 21: althing.assets.v1.AssetsService.GetAsset:output_type -> althing.assets.v1.GetAssetResponse
+	3,  // 22: althing.assets.v1.AssetsService.ListAssets:output_type -> althing.assets.v1.ListAssetsResponse
+	5,  // 23: althing.assets.v1.AssetsService.GetBalance:output_type -> althing.assets.v1.GetBalanceResponse
+	7,  // 24: althing.assets.v1.AssetsService.ListBalances:output_type -> althing.assets.v1.ListBalancesResponse
+	9,  // 25: althing.assets.v1.AssetsService.GetHold:output_type -> althing.assets.v1.GetHoldResponse
+	11, // 26: althing.assets.v1.AssetsService.ListHolds:output_type -> althing.assets.v1.ListHoldsResponse
+	14, // 27: althing.assets.v1.AssetsService.CheckSupply:output_type -> althing.assets.v1.CheckSupplyResponse
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_althing_assets_v1_service_proto_init() }

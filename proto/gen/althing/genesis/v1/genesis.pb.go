@@ -39,9 +39,10 @@ type Genesis struct {
 	FeatureLevel uint64                 `protobuf:"varint,4,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
 	Charter      *v1.Charter            `protobuf:"bytes,5,opt,name=charter,proto3" json:"charter,omitempty"`
 	// Active orgs.
-	Orgs          []string       `protobuf:"bytes,6,rep,name=orgs,proto3" json:"orgs,omitempty"`
-	Accounts      []*v11.Account `protobuf:"bytes,7,rep,name=accounts,proto3" json:"accounts,omitempty"`
-	Nodes         []*v12.Node    `protobuf:"bytes,8,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Orgs     []string       `protobuf:"bytes,6,rep,name=orgs,proto3" json:"orgs,omitempty"`
+	Accounts []*v11.Account `protobuf:"bytes,7,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	// With the proofs that the owners have the keys.
+	Nodes         []*v12.AddNode `protobuf:"bytes,8,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,7 +126,7 @@ func (x *Genesis) GetAccounts() []*v11.Account {
 	return nil
 }
 
-func (x *Genesis) GetNodes() []*v12.Node {
+func (x *Genesis) GetNodes() []*v12.AddNode {
 	if x != nil {
 		return x.Nodes
 	}
@@ -136,7 +137,7 @@ var File_althing_genesis_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_althing_genesis_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	" althing/genesis/v1/genesis.proto\x12\x12althing.genesis.v1\x1a\"althing/accounts/v1/accounts.proto\x1a&althing/governance/v1/governance.proto\x1a&althing/membership/v1/membership.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n" +
+	" althing/genesis/v1/genesis.proto\x12\x12althing.genesis.v1\x1a\"althing/accounts/v1/accounts.proto\x1a&althing/governance/v1/governance.proto\x1a&althing/membership/v1/membership.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x02\n" +
 	"\aGenesis\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12.\n" +
@@ -144,8 +145,8 @@ const file_althing_genesis_v1_genesis_proto_rawDesc = "" +
 	"\rfeature_level\x18\x04 \x01(\x04R\ffeatureLevel\x128\n" +
 	"\acharter\x18\x05 \x01(\v2\x1e.althing.governance.v1.CharterR\acharter\x12\x12\n" +
 	"\x04orgs\x18\x06 \x03(\tR\x04orgs\x128\n" +
-	"\baccounts\x18\a \x03(\v2\x1c.althing.accounts.v1.AccountR\baccounts\x121\n" +
-	"\x05nodes\x18\b \x03(\v2\x1b.althing.membership.v1.NodeR\x05nodesBJZHgithub.com/althing-ledger/althing/proto/gen/althing/genesis/v1;genesisv1b\x06proto3"
+	"\baccounts\x18\a \x03(\v2\x1c.althing.accounts.v1.AccountR\baccounts\x124\n" +
+	"\x05nodes\x18\b \x03(\v2\x1e.althing.membership.v1.AddNodeR\x05nodesBJZHgithub.com/althing-ledger/althing/proto/gen/althing/genesis/v1;genesisv1b\x06proto3"
 
 var (
 	file_althing_genesis_v1_genesis_proto_rawDescOnce sync.Once
@@ -165,13 +166,13 @@ var file_althing_genesis_v1_genesis_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 1: google.protobuf.Timestamp
 	(*v1.Charter)(nil),            // 2: althing.governance.v1.Charter
 	(*v11.Account)(nil),           // 3: althing.accounts.v1.Account
-	(*v12.Node)(nil),              // 4: althing.membership.v1.Node
+	(*v12.AddNode)(nil),           // 4: althing.membership.v1.AddNode
 }
 var file_althing_genesis_v1_genesis_proto_depIdxs = []int32{
 	1, // 0: althing.genesis.v1.Genesis.time:type_name -> google.protobuf.Timestamp
 	2, // 1: althing.genesis.v1.Genesis.charter:type_name -> althing.governance.v1.Charter
 	3, // 2: althing.genesis.v1.Genesis.accounts:type_name -> althing.accounts.v1.Account
-	4, // 3: althing.genesis.v1.Genesis.nodes:type_name -> althing.membership.v1.Node
+	4, // 3: althing.genesis.v1.Genesis.nodes:type_name -> althing.membership.v1.AddNode
 	4, // [4:4] is the sub-list for method output_type
 	4, // [4:4] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name

@@ -509,7 +509,7 @@ func (m *Genesis) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Nodes = append(m.Nodes, &v12.Node{})
+			m.Nodes = append(m.Nodes, &v12.AddNode{})
 			if unmarshal, ok := interface{}(m.Nodes[len(m.Nodes)-1]).(interface {
 				UnmarshalVT([]byte) error
 			}); ok {

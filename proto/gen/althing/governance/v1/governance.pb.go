@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: althing/governance/v1/governance.proto
 
-// The charter: the rules that the ledger itself carries.
+// The charter: the rules that the ledger itself carries, and the votes that change them.
 
 package governancev1
 
@@ -23,7 +23,188 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Charter holds the limits that every node enforces alike. A zero in a genesis document means the default.
+type ReadAccess int32
+
+const (
+	ReadAccess_READ_ACCESS_UNSPECIFIED ReadAccess = 0
+	ReadAccess_READ_ACCESS_OPEN        ReadAccess = 1
+	// Only with a token of an account of an active org.
+	ReadAccess_READ_ACCESS_MEMBERS ReadAccess = 2
+)
+
+// Enum value maps for ReadAccess.
+var (
+	ReadAccess_name = map[int32]string{
+		0: "READ_ACCESS_UNSPECIFIED",
+		1: "READ_ACCESS_OPEN",
+		2: "READ_ACCESS_MEMBERS",
+	}
+	ReadAccess_value = map[string]int32{
+		"READ_ACCESS_UNSPECIFIED": 0,
+		"READ_ACCESS_OPEN":        1,
+		"READ_ACCESS_MEMBERS":     2,
+	}
+)
+
+func (x ReadAccess) Enum() *ReadAccess {
+	p := new(ReadAccess)
+	*p = x
+	return p
+}
+
+func (x ReadAccess) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReadAccess) Descriptor() protoreflect.EnumDescriptor {
+	return file_althing_governance_v1_governance_proto_enumTypes[0].Descriptor()
+}
+
+func (ReadAccess) Type() protoreflect.EnumType {
+	return &file_althing_governance_v1_governance_proto_enumTypes[0]
+}
+
+func (x ReadAccess) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReadAccess.Descriptor instead.
+func (ReadAccess) EnumDescriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{0}
+}
+
+// Action is a kind of thing that a vote decides.
+type Action int32
+
+const (
+	// All that have no rule of their own.
+	Action_ACTION_UNSPECIFIED Action = 0
+	Action_ACTION_ADMIT_ORG   Action = 1
+	// Suspend and resume.
+	Action_ACTION_SUSPEND_ORG Action = 2
+	Action_ACTION_REMOVE_ORG  Action = 3
+	// Nodes, validators and allotments.
+	Action_ACTION_NODES Action = 4
+	// Accounts, their keys and roles: for an org that has lost its own.
+	Action_ACTION_ACCOUNTS Action = 5
+	Action_ACTION_CHARTER  Action = 6
+	Action_ACTION_UPGRADE  Action = 7
+)
+
+// Enum value maps for Action.
+var (
+	Action_name = map[int32]string{
+		0: "ACTION_UNSPECIFIED",
+		1: "ACTION_ADMIT_ORG",
+		2: "ACTION_SUSPEND_ORG",
+		3: "ACTION_REMOVE_ORG",
+		4: "ACTION_NODES",
+		5: "ACTION_ACCOUNTS",
+		6: "ACTION_CHARTER",
+		7: "ACTION_UPGRADE",
+	}
+	Action_value = map[string]int32{
+		"ACTION_UNSPECIFIED": 0,
+		"ACTION_ADMIT_ORG":   1,
+		"ACTION_SUSPEND_ORG": 2,
+		"ACTION_REMOVE_ORG":  3,
+		"ACTION_NODES":       4,
+		"ACTION_ACCOUNTS":    5,
+		"ACTION_CHARTER":     6,
+		"ACTION_UPGRADE":     7,
+	}
+)
+
+func (x Action) Enum() *Action {
+	p := new(Action)
+	*p = x
+	return p
+}
+
+func (x Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_althing_governance_v1_governance_proto_enumTypes[1].Descriptor()
+}
+
+func (Action) Type() protoreflect.EnumType {
+	return &file_althing_governance_v1_governance_proto_enumTypes[1]
+}
+
+func (x Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Action.Descriptor instead.
+func (Action) EnumDescriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{1}
+}
+
+type ProposalStatus int32
+
+const (
+	ProposalStatus_PROPOSAL_STATUS_UNSPECIFIED ProposalStatus = 0
+	ProposalStatus_PROPOSAL_STATUS_OPEN        ProposalStatus = 1
+	// Passed and applied.
+	ProposalStatus_PROPOSAL_STATUS_EXECUTED ProposalStatus = 2
+	// Voted down, or passed and refused when it was applied: nothing changed.
+	ProposalStatus_PROPOSAL_STATUS_FAILED ProposalStatus = 3
+	// Its time was over before enough had agreed.
+	ProposalStatus_PROPOSAL_STATUS_EXPIRED   ProposalStatus = 4
+	ProposalStatus_PROPOSAL_STATUS_WITHDRAWN ProposalStatus = 5
+)
+
+// Enum value maps for ProposalStatus.
+var (
+	ProposalStatus_name = map[int32]string{
+		0: "PROPOSAL_STATUS_UNSPECIFIED",
+		1: "PROPOSAL_STATUS_OPEN",
+		2: "PROPOSAL_STATUS_EXECUTED",
+		3: "PROPOSAL_STATUS_FAILED",
+		4: "PROPOSAL_STATUS_EXPIRED",
+		5: "PROPOSAL_STATUS_WITHDRAWN",
+	}
+	ProposalStatus_value = map[string]int32{
+		"PROPOSAL_STATUS_UNSPECIFIED": 0,
+		"PROPOSAL_STATUS_OPEN":        1,
+		"PROPOSAL_STATUS_EXECUTED":    2,
+		"PROPOSAL_STATUS_FAILED":      3,
+		"PROPOSAL_STATUS_EXPIRED":     4,
+		"PROPOSAL_STATUS_WITHDRAWN":   5,
+	}
+)
+
+func (x ProposalStatus) Enum() *ProposalStatus {
+	p := new(ProposalStatus)
+	*p = x
+	return p
+}
+
+func (x ProposalStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProposalStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_althing_governance_v1_governance_proto_enumTypes[2].Descriptor()
+}
+
+func (ProposalStatus) Type() protoreflect.EnumType {
+	return &file_althing_governance_v1_governance_proto_enumTypes[2]
+}
+
+func (x ProposalStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProposalStatus.Descriptor instead.
+func (ProposalStatus) EnumDescriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{2}
+}
+
+// Charter holds the limits that every node enforces alike. A zero in a genesis document means the default; a zero in a
+// SetCharter keeps what is.
 type Charter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bytes of a block's transactions at most. Default 4 MiB.
@@ -44,8 +225,36 @@ type Charter struct {
 	StaleBlockSeconds uint64 `protobuf:"varint,8,opt,name=stale_block_seconds,json=staleBlockSeconds,proto3" json:"stale_block_seconds,omitempty"`
 	// Pause between blocks under load, in milliseconds. Default 200.
 	BlockIntervalMs uint32 `protobuf:"varint,9,opt,name=block_interval_ms,json=blockIntervalMs,proto3" json:"block_interval_ms,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// How long a proposal waits for votes, in seconds of block time. Default seven days.
+	VotingPeriodSeconds uint64 `protobuf:"varint,10,opt,name=voting_period_seconds,json=votingPeriodSeconds,proto3" json:"voting_period_seconds,omitempty"`
+	// Bytes of a block's transactions that one org pays for, at most. Default 288 KiB: what four validators on a small machine verify in the
+	// time between two blocks.
+	OrgBlockBytes uint64 `protobuf:"varint,11,opt,name=org_block_bytes,json=orgBlockBytes,proto3" json:"org_block_bytes,omitempty"`
+	// Bytes of state that one org's transactions may have made, at most. Default 64 GiB.
+	OrgStoredBytes uint64 `protobuf:"varint,12,opt,name=org_stored_bytes,json=orgStoredBytes,proto3" json:"org_stored_bytes,omitempty"`
+	// Every node keeps at least this many of the newest blocks and states. Default 1,000.
+	KeepHeights uint64 `protobuf:"varint,13,opt,name=keep_heights,json=keepHeights,proto3" json:"keep_heights,omitempty"`
+	// And those not older than this, in seconds. Default one day.
+	KeepSeconds uint64 `protobuf:"varint,14,opt,name=keep_seconds,json=keepSeconds,proto3" json:"keep_seconds,omitempty"`
+	// What a new org may decide for itself: the voting power of its validators together. Default 10.
+	OrgPower uint64 `protobuf:"varint,15,opt,name=org_power,json=orgPower,proto3" json:"org_power,omitempty"`
+	// And how many nodes it may list. Default 4.
+	OrgNodes uint32 `protobuf:"varint,16,opt,name=org_nodes,json=orgNodes,proto3" json:"org_nodes,omitempty"`
+	// How long both keys of a node are admitted when it is given another one, in seconds of block time. Default ten minutes.
+	NodeKeyOverlapSeconds uint64 `protobuf:"varint,17,opt,name=node_key_overlap_seconds,json=nodeKeyOverlapSeconds,proto3" json:"node_key_overlap_seconds,omitempty"`
+	// How long a token for reads may be valid at most, in seconds. Default fifteen minutes.
+	MaxTokenSeconds uint64 `protobuf:"varint,18,opt,name=max_token_seconds,json=maxTokenSeconds,proto3" json:"max_token_seconds,omitempty"`
+	// Who may read. Default: everybody.
+	ReadAccess ReadAccess `protobuf:"varint,19,opt,name=read_access,json=readAccess,proto3,enum=althing.governance.v1.ReadAccess" json:"read_access,omitempty"`
+	// The roles of which a reader needs one, where reads are for members; none: every account of an active org. An account
+	// with the role `admin` may always. In a SetCharter, `-` alone stands for none.
+	ReadRoles []string `protobuf:"bytes,20,rep,name=read_roles,json=readRoles,proto3" json:"read_roles,omitempty"`
+	// Who may propose what, and how many must agree, by action: in ascending order. An action that is not listed follows
+	// ACTION_UNSPECIFIED; by default that is: any active org, more than two thirds of them. In a SetCharter, those listed
+	// replace those of the same action.
+	Rules         []*Rule `protobuf:"bytes,21,rep,name=rules,proto3" json:"rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Charter) Reset() {
@@ -141,132 +350,840 @@ func (x *Charter) GetBlockIntervalMs() uint32 {
 	return 0
 }
 
-type GetCharterRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	MinHeight     uint64                 `protobuf:"varint,2,opt,name=min_height,json=minHeight,proto3" json:"min_height,omitempty"`
-	Prove         bool                   `protobuf:"varint,3,opt,name=prove,proto3" json:"prove,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetCharterRequest) Reset() {
-	*x = GetCharterRequest{}
-	mi := &file_althing_governance_v1_governance_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetCharterRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetCharterRequest) ProtoMessage() {}
-
-func (x *GetCharterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_governance_v1_governance_proto_msgTypes[1]
+func (x *Charter) GetVotingPeriodSeconds() uint64 {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetCharterRequest.ProtoReflect.Descriptor instead.
-func (*GetCharterRequest) Descriptor() ([]byte, []int) {
-	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *GetCharterRequest) GetHeight() uint64 {
-	if x != nil {
-		return x.Height
+		return x.VotingPeriodSeconds
 	}
 	return 0
 }
 
-func (x *GetCharterRequest) GetMinHeight() uint64 {
+func (x *Charter) GetOrgBlockBytes() uint64 {
 	if x != nil {
-		return x.MinHeight
+		return x.OrgBlockBytes
 	}
 	return 0
 }
 
-func (x *GetCharterRequest) GetProve() bool {
+func (x *Charter) GetOrgStoredBytes() uint64 {
 	if x != nil {
-		return x.Prove
-	}
-	return false
-}
-
-type GetCharterResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Height  uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Charter *Charter               `protobuf:"bytes,3,opt,name=charter,proto3" json:"charter,omitempty"`
-	// The rules in force: every change of rules raises it.
-	FeatureLevel  uint64 `protobuf:"varint,4,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetCharterResponse) Reset() {
-	*x = GetCharterResponse{}
-	mi := &file_althing_governance_v1_governance_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetCharterResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetCharterResponse) ProtoMessage() {}
-
-func (x *GetCharterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_governance_v1_governance_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetCharterResponse.ProtoReflect.Descriptor instead.
-func (*GetCharterResponse) Descriptor() ([]byte, []int) {
-	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *GetCharterResponse) GetHeight() uint64 {
-	if x != nil {
-		return x.Height
+		return x.OrgStoredBytes
 	}
 	return 0
 }
 
-func (x *GetCharterResponse) GetCharter() *Charter {
+func (x *Charter) GetKeepHeights() uint64 {
 	if x != nil {
-		return x.Charter
+		return x.KeepHeights
+	}
+	return 0
+}
+
+func (x *Charter) GetKeepSeconds() uint64 {
+	if x != nil {
+		return x.KeepSeconds
+	}
+	return 0
+}
+
+func (x *Charter) GetOrgPower() uint64 {
+	if x != nil {
+		return x.OrgPower
+	}
+	return 0
+}
+
+func (x *Charter) GetOrgNodes() uint32 {
+	if x != nil {
+		return x.OrgNodes
+	}
+	return 0
+}
+
+func (x *Charter) GetNodeKeyOverlapSeconds() uint64 {
+	if x != nil {
+		return x.NodeKeyOverlapSeconds
+	}
+	return 0
+}
+
+func (x *Charter) GetMaxTokenSeconds() uint64 {
+	if x != nil {
+		return x.MaxTokenSeconds
+	}
+	return 0
+}
+
+func (x *Charter) GetReadAccess() ReadAccess {
+	if x != nil {
+		return x.ReadAccess
+	}
+	return ReadAccess_READ_ACCESS_UNSPECIFIED
+}
+
+func (x *Charter) GetReadRoles() []string {
+	if x != nil {
+		return x.ReadRoles
 	}
 	return nil
 }
 
-func (x *GetCharterResponse) GetFeatureLevel() uint64 {
+func (x *Charter) GetRules() []*Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+// Rule says who may propose an action and how many must agree. A proposal with several actions follows the strictest.
+type Rule struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Action Action                 `protobuf:"varint,1,opt,name=action,proto3,enum=althing.governance.v1.Action" json:"action,omitempty"`
+	// More than numerator/denominator of the active orgs must vote yes: at least one half, less than one.
+	Numerator   uint32 `protobuf:"varint,2,opt,name=numerator,proto3" json:"numerator,omitempty"`
+	Denominator uint32 `protobuf:"varint,3,opt,name=denominator,proto3" json:"denominator,omitempty"`
+	// The orgs that may propose it; none: any. When none of those listed is active, any active org may.
+	Proposers     []string `protobuf:"bytes,4,rep,name=proposers,proto3" json:"proposers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rule) Reset() {
+	*x = Rule{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rule) ProtoMessage() {}
+
+func (x *Rule) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rule.ProtoReflect.Descriptor instead.
+func (*Rule) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Rule) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
+func (x *Rule) GetNumerator() uint32 {
+	if x != nil {
+		return x.Numerator
+	}
+	return 0
+}
+
+func (x *Rule) GetDenominator() uint32 {
+	if x != nil {
+		return x.Denominator
+	}
+	return 0
+}
+
+func (x *Rule) GetProposers() []string {
+	if x != nil {
+		return x.Proposers
+	}
+	return nil
+}
+
+// Upgrade is a change of rules at a height.
+type Upgrade struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first block under the new rules; 0 for no upgrade.
+	Height       uint64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	FeatureLevel uint64 `protobuf:"varint,2,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	// For operators: what to install. At most 256 bytes.
+	Note          string `protobuf:"bytes,3,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Upgrade) Reset() {
+	*x = Upgrade{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Upgrade) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Upgrade) ProtoMessage() {}
+
+func (x *Upgrade) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Upgrade.ProtoReflect.Descriptor instead.
+func (*Upgrade) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Upgrade) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Upgrade) GetFeatureLevel() uint64 {
 	if x != nil {
 		return x.FeatureLevel
 	}
 	return 0
 }
 
+func (x *Upgrade) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// Vote is the vote of the acting account's org on a proposal. Demands the role `admin` or `voter`. An org may change its vote
+// while the proposal is open. The vote that decides executes the proposal.
+type Vote struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Proposal      uint64                 `protobuf:"varint,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	Yes           bool                   `protobuf:"varint,2,opt,name=yes,proto3" json:"yes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Vote) Reset() {
+	*x = Vote{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Vote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Vote) ProtoMessage() {}
+
+func (x *Vote) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Vote.ProtoReflect.Descriptor instead.
+func (*Vote) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Vote) GetProposal() uint64 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *Vote) GetYes() bool {
+	if x != nil {
+		return x.Yes
+	}
+	return false
+}
+
+// Withdraw ends a proposal. By an account of the org that made it, with the role that proposing demands.
+type Withdraw struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Proposal      uint64                 `protobuf:"varint,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Withdraw) Reset() {
+	*x = Withdraw{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Withdraw) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Withdraw) ProtoMessage() {}
+
+func (x *Withdraw) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Withdraw.ProtoReflect.Descriptor instead.
+func (*Withdraw) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Withdraw) GetProposal() uint64 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+// SetCharter changes the charter. Only by a vote.
+type SetCharter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Charter       *Charter               `protobuf:"bytes,1,opt,name=charter,proto3" json:"charter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetCharter) Reset() {
+	*x = SetCharter{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetCharter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetCharter) ProtoMessage() {}
+
+func (x *SetCharter) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetCharter.ProtoReflect.Descriptor instead.
+func (*SetCharter) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SetCharter) GetCharter() *Charter {
+	if x != nil {
+		return x.Charter
+	}
+	return nil
+}
+
+// ScheduleUpgrade plans a change of rules; a height of 0 cancels the one that is planned. Only by a vote.
+type ScheduleUpgrade struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Upgrade       *Upgrade               `protobuf:"bytes,1,opt,name=upgrade,proto3" json:"upgrade,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleUpgrade) Reset() {
+	*x = ScheduleUpgrade{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleUpgrade) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleUpgrade) ProtoMessage() {}
+
+func (x *ScheduleUpgrade) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleUpgrade.ProtoReflect.Descriptor instead.
+func (*ScheduleUpgrade) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ScheduleUpgrade) GetUpgrade() *Upgrade {
+	if x != nil {
+		return x.Upgrade
+	}
+	return nil
+}
+
+// OpenProposals is the leaf of the state that holds the ids of the proposals of an org that were open when it was written.
+type OpenProposals struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []uint64               `protobuf:"varint,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenProposals) Reset() {
+	*x = OpenProposals{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenProposals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenProposals) ProtoMessage() {}
+
+func (x *OpenProposals) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenProposals.ProtoReflect.Descriptor instead.
+func (*OpenProposals) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OpenProposals) GetIds() []uint64 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+// Ballot is the vote of an org.
+type Ballot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Org   string                 `protobuf:"bytes,1,opt,name=org,proto3" json:"org,omitempty"`
+	Yes   bool                   `protobuf:"varint,2,opt,name=yes,proto3" json:"yes,omitempty"`
+	// Who cast it, and in which block.
+	Account       string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Height        uint64 `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ballot) Reset() {
+	*x = Ballot{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ballot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ballot) ProtoMessage() {}
+
+func (x *Ballot) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ballot.ProtoReflect.Descriptor instead.
+func (*Ballot) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Ballot) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Ballot) GetYes() bool {
+	if x != nil {
+		return x.Yes
+	}
+	return false
+}
+
+func (x *Ballot) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Ballot) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+// Proposed is the event of a new proposal. The vote of its org follows as an event of its own.
+type Proposed struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Proposal         uint64                 `protobuf:"varint,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	Org              string                 `protobuf:"bytes,2,opt,name=org,proto3" json:"org,omitempty"`
+	Title            string                 `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
+	DeadlineUnixNano int64                  `protobuf:"varint,4,opt,name=deadline_unix_nano,json=deadlineUnixNano,proto3" json:"deadline_unix_nano,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Proposed) Reset() {
+	*x = Proposed{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proposed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proposed) ProtoMessage() {}
+
+func (x *Proposed) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proposed.ProtoReflect.Descriptor instead.
+func (*Proposed) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Proposed) GetProposal() uint64 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *Proposed) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Proposed) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Proposed) GetDeadlineUnixNano() int64 {
+	if x != nil {
+		return x.DeadlineUnixNano
+	}
+	return 0
+}
+
+// Voted is the event of Vote.
+type Voted struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Proposal uint64                 `protobuf:"varint,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	Ballot   *Ballot                `protobuf:"bytes,2,opt,name=ballot,proto3" json:"ballot,omitempty"`
+	// Votes of active orgs for and against, and how many active orgs there are.
+	Yes           uint32 `protobuf:"varint,3,opt,name=yes,proto3" json:"yes,omitempty"`
+	No            uint32 `protobuf:"varint,4,opt,name=no,proto3" json:"no,omitempty"`
+	Orgs          uint32 `protobuf:"varint,5,opt,name=orgs,proto3" json:"orgs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Voted) Reset() {
+	*x = Voted{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Voted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Voted) ProtoMessage() {}
+
+func (x *Voted) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Voted.ProtoReflect.Descriptor instead.
+func (*Voted) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Voted) GetProposal() uint64 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *Voted) GetBallot() *Ballot {
+	if x != nil {
+		return x.Ballot
+	}
+	return nil
+}
+
+func (x *Voted) GetYes() uint32 {
+	if x != nil {
+		return x.Yes
+	}
+	return 0
+}
+
+func (x *Voted) GetNo() uint32 {
+	if x != nil {
+		return x.No
+	}
+	return 0
+}
+
+func (x *Voted) GetOrgs() uint32 {
+	if x != nil {
+		return x.Orgs
+	}
+	return 0
+}
+
+// ProposalClosed is the event of a proposal that has ended, behind the events of what it did.
+type ProposalClosed struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Proposal uint64                 `protobuf:"varint,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	Status   ProposalStatus         `protobuf:"varint,2,opt,name=status,proto3,enum=althing.governance.v1.ProposalStatus" json:"status,omitempty"`
+	// Where applying it was refused: the number of the Code, and which of its operations.
+	Code            uint32 `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
+	FailedOperation int32  `protobuf:"varint,4,opt,name=failed_operation,json=failedOperation,proto3" json:"failed_operation,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ProposalClosed) Reset() {
+	*x = ProposalClosed{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposalClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposalClosed) ProtoMessage() {}
+
+func (x *ProposalClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposalClosed.ProtoReflect.Descriptor instead.
+func (*ProposalClosed) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ProposalClosed) GetProposal() uint64 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *ProposalClosed) GetStatus() ProposalStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ProposalStatus_PROPOSAL_STATUS_UNSPECIFIED
+}
+
+func (x *ProposalClosed) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ProposalClosed) GetFailedOperation() int32 {
+	if x != nil {
+		return x.FailedOperation
+	}
+	return 0
+}
+
+// CharterSet is the event of SetCharter: the charter from the next block on.
+type CharterSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Charter       *Charter               `protobuf:"bytes,1,opt,name=charter,proto3" json:"charter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CharterSet) Reset() {
+	*x = CharterSet{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CharterSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CharterSet) ProtoMessage() {}
+
+func (x *CharterSet) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CharterSet.ProtoReflect.Descriptor instead.
+func (*CharterSet) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CharterSet) GetCharter() *Charter {
+	if x != nil {
+		return x.Charter
+	}
+	return nil
+}
+
+// UpgradeScheduled is the event of ScheduleUpgrade.
+type UpgradeScheduled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Upgrade       *Upgrade               `protobuf:"bytes,1,opt,name=upgrade,proto3" json:"upgrade,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpgradeScheduled) Reset() {
+	*x = UpgradeScheduled{}
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpgradeScheduled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpgradeScheduled) ProtoMessage() {}
+
+func (x *UpgradeScheduled) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_governance_v1_governance_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpgradeScheduled.ProtoReflect.Descriptor instead.
+func (*UpgradeScheduled) Descriptor() ([]byte, []int) {
+	return file_althing_governance_v1_governance_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UpgradeScheduled) GetUpgrade() *Upgrade {
+	if x != nil {
+		return x.Upgrade
+	}
+	return nil
+}
+
 var File_althing_governance_v1_governance_proto protoreflect.FileDescriptor
 
 const file_althing_governance_v1_governance_proto_rawDesc = "" +
 	"\n" +
-	"&althing/governance/v1/governance.proto\x12\x15althing.governance.v1\"\x8e\x03\n" +
+	"&althing/governance/v1/governance.proto\x12\x15althing.governance.v1\"\x8f\a\n" +
 	"\aCharter\x12&\n" +
 	"\x0fmax_block_bytes\x18\x01 \x01(\x04R\rmaxBlockBytes\x12 \n" +
 	"\fmax_tx_bytes\x18\x02 \x01(\x04R\n" +
@@ -277,19 +1194,90 @@ const file_althing_governance_v1_governance_proto_rawDesc = "" +
 	"\x13long_expiry_seconds\x18\x06 \x01(\x04R\x11longExpirySeconds\x121\n" +
 	"\x15long_expiries_per_org\x18\a \x01(\rR\x12longExpiriesPerOrg\x12.\n" +
 	"\x13stale_block_seconds\x18\b \x01(\x04R\x11staleBlockSeconds\x12*\n" +
-	"\x11block_interval_ms\x18\t \x01(\rR\x0fblockIntervalMs\"`\n" +
-	"\x11GetCharterRequest\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
+	"\x11block_interval_ms\x18\t \x01(\rR\x0fblockIntervalMs\x122\n" +
+	"\x15voting_period_seconds\x18\n" +
+	" \x01(\x04R\x13votingPeriodSeconds\x12&\n" +
+	"\x0forg_block_bytes\x18\v \x01(\x04R\rorgBlockBytes\x12(\n" +
+	"\x10org_stored_bytes\x18\f \x01(\x04R\x0eorgStoredBytes\x12!\n" +
+	"\fkeep_heights\x18\r \x01(\x04R\vkeepHeights\x12!\n" +
+	"\fkeep_seconds\x18\x0e \x01(\x04R\vkeepSeconds\x12\x1b\n" +
+	"\torg_power\x18\x0f \x01(\x04R\borgPower\x12\x1b\n" +
+	"\torg_nodes\x18\x10 \x01(\rR\borgNodes\x127\n" +
+	"\x18node_key_overlap_seconds\x18\x11 \x01(\x04R\x15nodeKeyOverlapSeconds\x12*\n" +
+	"\x11max_token_seconds\x18\x12 \x01(\x04R\x0fmaxTokenSeconds\x12B\n" +
+	"\vread_access\x18\x13 \x01(\x0e2!.althing.governance.v1.ReadAccessR\n" +
+	"readAccess\x12\x1d\n" +
 	"\n" +
-	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
-	"\x05prove\x18\x03 \x01(\bR\x05prove\"\x8b\x01\n" +
-	"\x12GetCharterResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x128\n" +
-	"\acharter\x18\x03 \x01(\v2\x1e.althing.governance.v1.CharterR\acharter\x12#\n" +
-	"\rfeature_level\x18\x04 \x01(\x04R\ffeatureLevel2v\n" +
-	"\x11GovernanceService\x12a\n" +
+	"read_roles\x18\x14 \x03(\tR\treadRoles\x121\n" +
+	"\x05rules\x18\x15 \x03(\v2\x1b.althing.governance.v1.RuleR\x05rules\"\x9b\x01\n" +
+	"\x04Rule\x125\n" +
+	"\x06action\x18\x01 \x01(\x0e2\x1d.althing.governance.v1.ActionR\x06action\x12\x1c\n" +
+	"\tnumerator\x18\x02 \x01(\rR\tnumerator\x12 \n" +
+	"\vdenominator\x18\x03 \x01(\rR\vdenominator\x12\x1c\n" +
+	"\tproposers\x18\x04 \x03(\tR\tproposers\"Z\n" +
+	"\aUpgrade\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12#\n" +
+	"\rfeature_level\x18\x02 \x01(\x04R\ffeatureLevel\x12\x12\n" +
+	"\x04note\x18\x03 \x01(\tR\x04note\"4\n" +
+	"\x04Vote\x12\x1a\n" +
+	"\bproposal\x18\x01 \x01(\x04R\bproposal\x12\x10\n" +
+	"\x03yes\x18\x02 \x01(\bR\x03yes\"&\n" +
+	"\bWithdraw\x12\x1a\n" +
+	"\bproposal\x18\x01 \x01(\x04R\bproposal\"F\n" +
 	"\n" +
-	"GetCharter\x12(.althing.governance.v1.GetCharterRequest\x1a).althing.governance.v1.GetCharterResponseBPZNgithub.com/althing-ledger/althing/proto/gen/althing/governance/v1;governancev1b\x06proto3"
+	"SetCharter\x128\n" +
+	"\acharter\x18\x01 \x01(\v2\x1e.althing.governance.v1.CharterR\acharter\"K\n" +
+	"\x0fScheduleUpgrade\x128\n" +
+	"\aupgrade\x18\x01 \x01(\v2\x1e.althing.governance.v1.UpgradeR\aupgrade\"!\n" +
+	"\rOpenProposals\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\x04R\x03ids\"^\n" +
+	"\x06Ballot\x12\x10\n" +
+	"\x03org\x18\x01 \x01(\tR\x03org\x12\x10\n" +
+	"\x03yes\x18\x02 \x01(\bR\x03yes\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06height\x18\x04 \x01(\x04R\x06height\"|\n" +
+	"\bProposed\x12\x1a\n" +
+	"\bproposal\x18\x01 \x01(\x04R\bproposal\x12\x10\n" +
+	"\x03org\x18\x02 \x01(\tR\x03org\x12\x14\n" +
+	"\x05title\x18\x03 \x01(\tR\x05title\x12,\n" +
+	"\x12deadline_unix_nano\x18\x04 \x01(\x03R\x10deadlineUnixNano\"\x90\x01\n" +
+	"\x05Voted\x12\x1a\n" +
+	"\bproposal\x18\x01 \x01(\x04R\bproposal\x125\n" +
+	"\x06ballot\x18\x02 \x01(\v2\x1d.althing.governance.v1.BallotR\x06ballot\x12\x10\n" +
+	"\x03yes\x18\x03 \x01(\rR\x03yes\x12\x0e\n" +
+	"\x02no\x18\x04 \x01(\rR\x02no\x12\x12\n" +
+	"\x04orgs\x18\x05 \x01(\rR\x04orgs\"\xaa\x01\n" +
+	"\x0eProposalClosed\x12\x1a\n" +
+	"\bproposal\x18\x01 \x01(\x04R\bproposal\x12=\n" +
+	"\x06status\x18\x02 \x01(\x0e2%.althing.governance.v1.ProposalStatusR\x06status\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\rR\x04code\x12)\n" +
+	"\x10failed_operation\x18\x04 \x01(\x05R\x0ffailedOperation\"F\n" +
+	"\n" +
+	"CharterSet\x128\n" +
+	"\acharter\x18\x01 \x01(\v2\x1e.althing.governance.v1.CharterR\acharter\"L\n" +
+	"\x10UpgradeScheduled\x128\n" +
+	"\aupgrade\x18\x01 \x01(\v2\x1e.althing.governance.v1.UpgradeR\aupgrade*X\n" +
+	"\n" +
+	"ReadAccess\x12\x1b\n" +
+	"\x17READ_ACCESS_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10READ_ACCESS_OPEN\x10\x01\x12\x17\n" +
+	"\x13READ_ACCESS_MEMBERS\x10\x02*\xb4\x01\n" +
+	"\x06Action\x12\x16\n" +
+	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10ACTION_ADMIT_ORG\x10\x01\x12\x16\n" +
+	"\x12ACTION_SUSPEND_ORG\x10\x02\x12\x15\n" +
+	"\x11ACTION_REMOVE_ORG\x10\x03\x12\x10\n" +
+	"\fACTION_NODES\x10\x04\x12\x13\n" +
+	"\x0fACTION_ACCOUNTS\x10\x05\x12\x12\n" +
+	"\x0eACTION_CHARTER\x10\x06\x12\x12\n" +
+	"\x0eACTION_UPGRADE\x10\a*\xc1\x01\n" +
+	"\x0eProposalStatus\x12\x1f\n" +
+	"\x1bPROPOSAL_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PROPOSAL_STATUS_OPEN\x10\x01\x12\x1c\n" +
+	"\x18PROPOSAL_STATUS_EXECUTED\x10\x02\x12\x1a\n" +
+	"\x16PROPOSAL_STATUS_FAILED\x10\x03\x12\x1b\n" +
+	"\x17PROPOSAL_STATUS_EXPIRED\x10\x04\x12\x1d\n" +
+	"\x19PROPOSAL_STATUS_WITHDRAWN\x10\x05BPZNgithub.com/althing-ledger/althing/proto/gen/althing/governance/v1;governancev1b\x06proto3"
 
 var (
 	file_althing_governance_v1_governance_proto_rawDescOnce sync.Once
@@ -303,21 +1291,42 @@ func file_althing_governance_v1_governance_proto_rawDescGZIP() []byte {
 	return file_althing_governance_v1_governance_proto_rawDescData
 }
 
-var file_althing_governance_v1_governance_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_althing_governance_v1_governance_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_althing_governance_v1_governance_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_althing_governance_v1_governance_proto_goTypes = []any{
-	(*Charter)(nil),            // 0: althing.governance.v1.Charter
-	(*GetCharterRequest)(nil),  // 1: althing.governance.v1.GetCharterRequest
-	(*GetCharterResponse)(nil), // 2: althing.governance.v1.GetCharterResponse
+	(ReadAccess)(0),          // 0: althing.governance.v1.ReadAccess
+	(Action)(0),              // 1: althing.governance.v1.Action
+	(ProposalStatus)(0),      // 2: althing.governance.v1.ProposalStatus
+	(*Charter)(nil),          // 3: althing.governance.v1.Charter
+	(*Rule)(nil),             // 4: althing.governance.v1.Rule
+	(*Upgrade)(nil),          // 5: althing.governance.v1.Upgrade
+	(*Vote)(nil),             // 6: althing.governance.v1.Vote
+	(*Withdraw)(nil),         // 7: althing.governance.v1.Withdraw
+	(*SetCharter)(nil),       // 8: althing.governance.v1.SetCharter
+	(*ScheduleUpgrade)(nil),  // 9: althing.governance.v1.ScheduleUpgrade
+	(*OpenProposals)(nil),    // 10: althing.governance.v1.OpenProposals
+	(*Ballot)(nil),           // 11: althing.governance.v1.Ballot
+	(*Proposed)(nil),         // 12: althing.governance.v1.Proposed
+	(*Voted)(nil),            // 13: althing.governance.v1.Voted
+	(*ProposalClosed)(nil),   // 14: althing.governance.v1.ProposalClosed
+	(*CharterSet)(nil),       // 15: althing.governance.v1.CharterSet
+	(*UpgradeScheduled)(nil), // 16: althing.governance.v1.UpgradeScheduled
 }
 var file_althing_governance_v1_governance_proto_depIdxs = []int32{
-	0, // 0: althing.governance.v1.GetCharterResponse.charter:type_name -> althing.governance.v1.Charter
-	1, // 1: althing.governance.v1.GovernanceService.GetCharter:input_type -> althing.governance.v1.GetCharterRequest
-	2, // 2: althing.governance.v1.GovernanceService.GetCharter:output_type -> althing.governance.v1.GetCharterResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0,  // 0: althing.governance.v1.Charter.read_access:type_name -> althing.governance.v1.ReadAccess
+	4,  // 1: althing.governance.v1.Charter.rules:type_name -> althing.governance.v1.Rule
+	1,  // 2: althing.governance.v1.Rule.action:type_name -> althing.governance.v1.Action
+	3,  // 3: althing.governance.v1.SetCharter.charter:type_name -> althing.governance.v1.Charter
+	5,  // 4: althing.governance.v1.ScheduleUpgrade.upgrade:type_name -> althing.governance.v1.Upgrade
+	11, // 5: althing.governance.v1.Voted.ballot:type_name -> althing.governance.v1.Ballot
+	2,  // 6: althing.governance.v1.ProposalClosed.status:type_name -> althing.governance.v1.ProposalStatus
+	3,  // 7: althing.governance.v1.CharterSet.charter:type_name -> althing.governance.v1.Charter
+	5,  // 8: althing.governance.v1.UpgradeScheduled.upgrade:type_name -> althing.governance.v1.Upgrade
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_althing_governance_v1_governance_proto_init() }
@@ -330,13 +1339,14 @@ func file_althing_governance_v1_governance_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_althing_governance_v1_governance_proto_rawDesc), len(file_althing_governance_v1_governance_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   3,
+			NumEnums:      3,
+			NumMessages:   14,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   0,
 		},
 		GoTypes:           file_althing_governance_v1_governance_proto_goTypes,
 		DependencyIndexes: file_althing_governance_v1_governance_proto_depIdxs,
+		EnumInfos:         file_althing_governance_v1_governance_proto_enumTypes,
 		MessageInfos:      file_althing_governance_v1_governance_proto_msgTypes,
 	}.Build()
 	File_althing_governance_v1_governance_proto = out.File

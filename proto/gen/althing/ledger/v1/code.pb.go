@@ -68,6 +68,12 @@ const (
 	Code_CODE_TOO_MANY_LONG_EXPIRIES Code = 19
 	// The acting account's org is not active.
 	Code_CODE_ORG_NOT_ACTIVE Code = 20
+	// The transactions of the block that the org pays for are as large as the charter allows: it waits for another block.
+	Code_CODE_ORG_BLOCK_FULL Code = 21
+	// The org's transactions have made as much state as the charter allows.
+	Code_CODE_STORAGE_FULL Code = 22
+	// A key of a node or a validator without a signature that shows that the owner has it.
+	Code_CODE_NO_POSSESSION Code = 23
 	// The acting account lacks the role that the operation demands.
 	Code_CODE_ROLE_REQUIRED Code = 100
 	// The thing named is not on the ledger.
@@ -100,6 +106,21 @@ const (
 	Code_CODE_LIMIT_REACHED Code = 114
 	// An earlier transaction of the same block changed the keys or the org of an account that signs.
 	Code_CODE_AUTHORITY_CHANGED Code = 115
+	// Those who stay would not hold more than two thirds of the voting power, or those who join could stop the network, or
+	// nobody would be left. Also refuses a transaction before it is ordered, where it can be seen by then.
+	Code_CODE_QUORUM_LOST Code = 116
+	// The key is or was the key of a node or a validator: those are never used twice.
+	Code_CODE_KEY_USED Code = 117
+	// The org may not have so many nodes or so much voting power without a vote.
+	Code_CODE_BEYOND_ALLOTMENT Code = 118
+	// Only the members together can do this, by a proposal.
+	Code_CODE_VOTE_REQUIRED Code = 119
+	// The proposal is not open.
+	Code_CODE_NOT_OPEN Code = 120
+	// The charter does not let the org propose this.
+	Code_CODE_MAY_NOT_PROPOSE Code = 121
+	// The org's or the node's status does not allow it.
+	Code_CODE_WRONG_STATUS Code = 122
 )
 
 // Enum value maps for Code.
@@ -126,6 +147,9 @@ var (
 		18:  "CODE_BAD_AMOUNT",
 		19:  "CODE_TOO_MANY_LONG_EXPIRIES",
 		20:  "CODE_ORG_NOT_ACTIVE",
+		21:  "CODE_ORG_BLOCK_FULL",
+		22:  "CODE_STORAGE_FULL",
+		23:  "CODE_NO_POSSESSION",
 		100: "CODE_ROLE_REQUIRED",
 		101: "CODE_NOT_FOUND",
 		102: "CODE_ALREADY_EXISTS",
@@ -142,6 +166,13 @@ var (
 		113: "CODE_LAST_ADMIN",
 		114: "CODE_LIMIT_REACHED",
 		115: "CODE_AUTHORITY_CHANGED",
+		116: "CODE_QUORUM_LOST",
+		117: "CODE_KEY_USED",
+		118: "CODE_BEYOND_ALLOTMENT",
+		119: "CODE_VOTE_REQUIRED",
+		120: "CODE_NOT_OPEN",
+		121: "CODE_MAY_NOT_PROPOSE",
+		122: "CODE_WRONG_STATUS",
 	}
 	Code_value = map[string]int32{
 		"CODE_OK":                     0,
@@ -165,6 +196,9 @@ var (
 		"CODE_BAD_AMOUNT":             18,
 		"CODE_TOO_MANY_LONG_EXPIRIES": 19,
 		"CODE_ORG_NOT_ACTIVE":         20,
+		"CODE_ORG_BLOCK_FULL":         21,
+		"CODE_STORAGE_FULL":           22,
+		"CODE_NO_POSSESSION":          23,
 		"CODE_ROLE_REQUIRED":          100,
 		"CODE_NOT_FOUND":              101,
 		"CODE_ALREADY_EXISTS":         102,
@@ -181,6 +215,13 @@ var (
 		"CODE_LAST_ADMIN":             113,
 		"CODE_LIMIT_REACHED":          114,
 		"CODE_AUTHORITY_CHANGED":      115,
+		"CODE_QUORUM_LOST":            116,
+		"CODE_KEY_USED":               117,
+		"CODE_BEYOND_ALLOTMENT":       118,
+		"CODE_VOTE_REQUIRED":          119,
+		"CODE_NOT_OPEN":               120,
+		"CODE_MAY_NOT_PROPOSE":        121,
+		"CODE_WRONG_STATUS":           122,
 	}
 )
 
@@ -215,7 +256,7 @@ var File_althing_ledger_v1_code_proto protoreflect.FileDescriptor
 
 const file_althing_ledger_v1_code_proto_rawDesc = "" +
 	"\n" +
-	"\x1calthing/ledger/v1/code.proto\x12\x11althing.ledger.v1*\xe0\x06\n" +
+	"\x1calthing/ledger/v1/code.proto\x12\x11althing.ledger.v1*\xc8\b\n" +
 	"\x04Code\x12\v\n" +
 	"\aCODE_OK\x10\x00\x12\x12\n" +
 	"\x0eCODE_MALFORMED\x10\x01\x12\x12\n" +
@@ -238,7 +279,10 @@ const file_althing_ledger_v1_code_proto_rawDesc = "" +
 	"\x0eCODE_BAD_FIELD\x10\x11\x12\x13\n" +
 	"\x0fCODE_BAD_AMOUNT\x10\x12\x12\x1f\n" +
 	"\x1bCODE_TOO_MANY_LONG_EXPIRIES\x10\x13\x12\x17\n" +
-	"\x13CODE_ORG_NOT_ACTIVE\x10\x14\x12\x16\n" +
+	"\x13CODE_ORG_NOT_ACTIVE\x10\x14\x12\x17\n" +
+	"\x13CODE_ORG_BLOCK_FULL\x10\x15\x12\x15\n" +
+	"\x11CODE_STORAGE_FULL\x10\x16\x12\x16\n" +
+	"\x12CODE_NO_POSSESSION\x10\x17\x12\x16\n" +
 	"\x12CODE_ROLE_REQUIRED\x10d\x12\x12\n" +
 	"\x0eCODE_NOT_FOUND\x10e\x12\x17\n" +
 	"\x13CODE_ALREADY_EXISTS\x10f\x12\x11\n" +
@@ -254,7 +298,14 @@ const file_althing_ledger_v1_code_proto_rawDesc = "" +
 	"\x1aCODE_THRESHOLD_UNREACHABLE\x10p\x12\x13\n" +
 	"\x0fCODE_LAST_ADMIN\x10q\x12\x16\n" +
 	"\x12CODE_LIMIT_REACHED\x10r\x12\x1a\n" +
-	"\x16CODE_AUTHORITY_CHANGED\x10sBHZFgithub.com/althing-ledger/althing/proto/gen/althing/ledger/v1;ledgerv1b\x06proto3"
+	"\x16CODE_AUTHORITY_CHANGED\x10s\x12\x14\n" +
+	"\x10CODE_QUORUM_LOST\x10t\x12\x11\n" +
+	"\rCODE_KEY_USED\x10u\x12\x19\n" +
+	"\x15CODE_BEYOND_ALLOTMENT\x10v\x12\x16\n" +
+	"\x12CODE_VOTE_REQUIRED\x10w\x12\x11\n" +
+	"\rCODE_NOT_OPEN\x10x\x12\x18\n" +
+	"\x14CODE_MAY_NOT_PROPOSE\x10y\x12\x15\n" +
+	"\x11CODE_WRONG_STATUS\x10zBHZFgithub.com/althing-ledger/althing/proto/gen/althing/ledger/v1;ledgerv1b\x06proto3"
 
 var (
 	file_althing_ledger_v1_code_proto_rawDescOnce sync.Once

@@ -11,6 +11,8 @@ package ledgerv1
 import (
 	v1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	v11 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
+	v14 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
+	v13 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 	v12 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -36,6 +38,7 @@ type Event struct {
 	//	*Event_AccountCreated
 	//	*Event_AccountRolesSet
 	//	*Event_AccountKeysChanged
+	//	*Event_AccountTokenKeysSet
 	//	*Event_AssetCreated
 	//	*Event_AssetMinted
 	//	*Event_AssetBurned
@@ -46,6 +49,17 @@ type Event struct {
 	//	*Event_AssetHoldCancelled
 	//	*Event_RecordCollectionSet
 	//	*Event_RecordWritten
+	//	*Event_NodeAdded
+	//	*Event_NodeRemoved
+	//	*Event_NodeChanged
+	//	*Event_Proposed
+	//	*Event_Voted
+	//	*Event_ProposalClosed
+	//	*Event_CharterSet
+	//	*Event_UpgradeScheduled
+	//	*Event_OrgAdmitted
+	//	*Event_OrgStatusChanged
+	//	*Event_OrgAllotmentSet
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -117,6 +131,15 @@ func (x *Event) GetAccountKeysChanged() *v1.KeysChanged {
 	if x != nil {
 		if x, ok := x.Kind.(*Event_AccountKeysChanged); ok {
 			return x.AccountKeysChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAccountTokenKeysSet() *v1.TokenKeysSet {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_AccountTokenKeysSet); ok {
+			return x.AccountTokenKeysSet
 		}
 	}
 	return nil
@@ -212,6 +235,105 @@ func (x *Event) GetRecordWritten() *v12.Written {
 	return nil
 }
 
+func (x *Event) GetNodeAdded() *v13.NodeAdded {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_NodeAdded); ok {
+			return x.NodeAdded
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetNodeRemoved() *v13.NodeRemoved {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_NodeRemoved); ok {
+			return x.NodeRemoved
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetNodeChanged() *v13.NodeChanged {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_NodeChanged); ok {
+			return x.NodeChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProposed() *v14.Proposed {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Proposed); ok {
+			return x.Proposed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetVoted() *v14.Voted {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Voted); ok {
+			return x.Voted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetProposalClosed() *v14.ProposalClosed {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_ProposalClosed); ok {
+			return x.ProposalClosed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCharterSet() *v14.CharterSet {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_CharterSet); ok {
+			return x.CharterSet
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetUpgradeScheduled() *v14.UpgradeScheduled {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_UpgradeScheduled); ok {
+			return x.UpgradeScheduled
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetOrgAdmitted() *v1.OrgAdmitted {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_OrgAdmitted); ok {
+			return x.OrgAdmitted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetOrgStatusChanged() *v1.OrgStatusChanged {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_OrgStatusChanged); ok {
+			return x.OrgStatusChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetOrgAllotmentSet() *v1.AllotmentSet {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_OrgAllotmentSet); ok {
+			return x.OrgAllotmentSet
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -226,6 +348,10 @@ type Event_AccountRolesSet struct {
 
 type Event_AccountKeysChanged struct {
 	AccountKeysChanged *v1.KeysChanged `protobuf:"bytes,12,opt,name=account_keys_changed,json=accountKeysChanged,proto3,oneof"`
+}
+
+type Event_AccountTokenKeysSet struct {
+	AccountTokenKeysSet *v1.TokenKeysSet `protobuf:"bytes,13,opt,name=account_token_keys_set,json=accountTokenKeysSet,proto3,oneof"`
 }
 
 type Event_AssetCreated struct {
@@ -268,11 +394,57 @@ type Event_RecordWritten struct {
 	RecordWritten *v12.Written `protobuf:"bytes,31,opt,name=record_written,json=recordWritten,proto3,oneof"`
 }
 
+type Event_NodeAdded struct {
+	NodeAdded *v13.NodeAdded `protobuf:"bytes,40,opt,name=node_added,json=nodeAdded,proto3,oneof"`
+}
+
+type Event_NodeRemoved struct {
+	NodeRemoved *v13.NodeRemoved `protobuf:"bytes,41,opt,name=node_removed,json=nodeRemoved,proto3,oneof"`
+}
+
+type Event_NodeChanged struct {
+	NodeChanged *v13.NodeChanged `protobuf:"bytes,42,opt,name=node_changed,json=nodeChanged,proto3,oneof"`
+}
+
+type Event_Proposed struct {
+	Proposed *v14.Proposed `protobuf:"bytes,50,opt,name=proposed,proto3,oneof"`
+}
+
+type Event_Voted struct {
+	Voted *v14.Voted `protobuf:"bytes,51,opt,name=voted,proto3,oneof"`
+}
+
+type Event_ProposalClosed struct {
+	ProposalClosed *v14.ProposalClosed `protobuf:"bytes,52,opt,name=proposal_closed,json=proposalClosed,proto3,oneof"`
+}
+
+type Event_CharterSet struct {
+	CharterSet *v14.CharterSet `protobuf:"bytes,53,opt,name=charter_set,json=charterSet,proto3,oneof"`
+}
+
+type Event_UpgradeScheduled struct {
+	UpgradeScheduled *v14.UpgradeScheduled `protobuf:"bytes,54,opt,name=upgrade_scheduled,json=upgradeScheduled,proto3,oneof"`
+}
+
+type Event_OrgAdmitted struct {
+	OrgAdmitted *v1.OrgAdmitted `protobuf:"bytes,60,opt,name=org_admitted,json=orgAdmitted,proto3,oneof"`
+}
+
+type Event_OrgStatusChanged struct {
+	OrgStatusChanged *v1.OrgStatusChanged `protobuf:"bytes,61,opt,name=org_status_changed,json=orgStatusChanged,proto3,oneof"`
+}
+
+type Event_OrgAllotmentSet struct {
+	OrgAllotmentSet *v1.AllotmentSet `protobuf:"bytes,62,opt,name=org_allotment_set,json=orgAllotmentSet,proto3,oneof"`
+}
+
 func (*Event_AccountCreated) isEvent_Kind() {}
 
 func (*Event_AccountRolesSet) isEvent_Kind() {}
 
 func (*Event_AccountKeysChanged) isEvent_Kind() {}
+
+func (*Event_AccountTokenKeysSet) isEvent_Kind() {}
 
 func (*Event_AssetCreated) isEvent_Kind() {}
 
@@ -293,6 +465,28 @@ func (*Event_AssetHoldCancelled) isEvent_Kind() {}
 func (*Event_RecordCollectionSet) isEvent_Kind() {}
 
 func (*Event_RecordWritten) isEvent_Kind() {}
+
+func (*Event_NodeAdded) isEvent_Kind() {}
+
+func (*Event_NodeRemoved) isEvent_Kind() {}
+
+func (*Event_NodeChanged) isEvent_Kind() {}
+
+func (*Event_Proposed) isEvent_Kind() {}
+
+func (*Event_Voted) isEvent_Kind() {}
+
+func (*Event_ProposalClosed) isEvent_Kind() {}
+
+func (*Event_CharterSet) isEvent_Kind() {}
+
+func (*Event_UpgradeScheduled) isEvent_Kind() {}
+
+func (*Event_OrgAdmitted) isEvent_Kind() {}
+
+func (*Event_OrgStatusChanged) isEvent_Kind() {}
+
+func (*Event_OrgAllotmentSet) isEvent_Kind() {}
 
 // EventList is the events of one transaction, in order.
 type EventList struct {
@@ -504,13 +698,14 @@ var File_althing_ledger_v1_result_proto protoreflect.FileDescriptor
 
 const file_althing_ledger_v1_result_proto_rawDesc = "" +
 	"\n" +
-	"\x1ealthing/ledger/v1/result.proto\x12\x11althing.ledger.v1\x1a\"althing/accounts/v1/accounts.proto\x1a\x1ealthing/assets/v1/assets.proto\x1a\x1calthing/ledger/v1/code.proto\x1a althing/records/v1/records.proto\"\x8a\b\n" +
+	"\x1ealthing/ledger/v1/result.proto\x12\x11althing.ledger.v1\x1a\"althing/accounts/v1/accounts.proto\x1a\x1ealthing/assets/v1/assets.proto\x1a&althing/governance/v1/governance.proto\x1a\x1calthing/ledger/v1/code.proto\x1a&althing/membership/v1/membership.proto\x1a althing/records/v1/records.proto\"\x8d\x0f\n" +
 	"\x05Event\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\rR\toperation\x12G\n" +
 	"\x0faccount_created\x18\n" +
 	" \x01(\v2\x1c.althing.accounts.v1.CreatedH\x00R\x0eaccountCreated\x12K\n" +
 	"\x11account_roles_set\x18\v \x01(\v2\x1d.althing.accounts.v1.RolesSetH\x00R\x0faccountRolesSet\x12T\n" +
-	"\x14account_keys_changed\x18\f \x01(\v2 .althing.accounts.v1.KeysChangedH\x00R\x12accountKeysChanged\x12A\n" +
+	"\x14account_keys_changed\x18\f \x01(\v2 .althing.accounts.v1.KeysChangedH\x00R\x12accountKeysChanged\x12X\n" +
+	"\x16account_token_keys_set\x18\r \x01(\v2!.althing.accounts.v1.TokenKeysSetH\x00R\x13accountTokenKeysSet\x12A\n" +
 	"\rasset_created\x18\x14 \x01(\v2\x1a.althing.assets.v1.CreatedH\x00R\fassetCreated\x12>\n" +
 	"\fasset_minted\x18\x15 \x01(\v2\x19.althing.assets.v1.MintedH\x00R\vassetMinted\x12>\n" +
 	"\fasset_burned\x18\x16 \x01(\v2\x19.althing.assets.v1.BurnedH\x00R\vassetBurned\x12M\n" +
@@ -520,7 +715,20 @@ const file_althing_ledger_v1_result_proto_rawDesc = "" +
 	"\x13asset_hold_released\x18\x1a \x01(\v2\x1f.althing.assets.v1.HoldReleasedH\x00R\x11assetHoldReleased\x12T\n" +
 	"\x14asset_hold_cancelled\x18\x1b \x01(\v2 .althing.assets.v1.HoldCancelledH\x00R\x12assetHoldCancelled\x12W\n" +
 	"\x15record_collection_set\x18\x1e \x01(\v2!.althing.records.v1.CollectionSetH\x00R\x13recordCollectionSet\x12D\n" +
-	"\x0erecord_written\x18\x1f \x01(\v2\x1b.althing.records.v1.WrittenH\x00R\rrecordWrittenB\x06\n" +
+	"\x0erecord_written\x18\x1f \x01(\v2\x1b.althing.records.v1.WrittenH\x00R\rrecordWritten\x12A\n" +
+	"\n" +
+	"node_added\x18( \x01(\v2 .althing.membership.v1.NodeAddedH\x00R\tnodeAdded\x12G\n" +
+	"\fnode_removed\x18) \x01(\v2\".althing.membership.v1.NodeRemovedH\x00R\vnodeRemoved\x12G\n" +
+	"\fnode_changed\x18* \x01(\v2\".althing.membership.v1.NodeChangedH\x00R\vnodeChanged\x12=\n" +
+	"\bproposed\x182 \x01(\v2\x1f.althing.governance.v1.ProposedH\x00R\bproposed\x124\n" +
+	"\x05voted\x183 \x01(\v2\x1c.althing.governance.v1.VotedH\x00R\x05voted\x12P\n" +
+	"\x0fproposal_closed\x184 \x01(\v2%.althing.governance.v1.ProposalClosedH\x00R\x0eproposalClosed\x12D\n" +
+	"\vcharter_set\x185 \x01(\v2!.althing.governance.v1.CharterSetH\x00R\n" +
+	"charterSet\x12V\n" +
+	"\x11upgrade_scheduled\x186 \x01(\v2'.althing.governance.v1.UpgradeScheduledH\x00R\x10upgradeScheduled\x12E\n" +
+	"\forg_admitted\x18< \x01(\v2 .althing.accounts.v1.OrgAdmittedH\x00R\vorgAdmitted\x12U\n" +
+	"\x12org_status_changed\x18= \x01(\v2%.althing.accounts.v1.OrgStatusChangedH\x00R\x10orgStatusChanged\x12O\n" +
+	"\x11org_allotment_set\x18> \x01(\v2!.althing.accounts.v1.AllotmentSetH\x00R\x0forgAllotmentSetB\x06\n" +
 	"\x04kind\"=\n" +
 	"\tEventList\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.althing.ledger.v1.EventR\x06events\";\n" +
@@ -552,46 +760,70 @@ func file_althing_ledger_v1_result_proto_rawDescGZIP() []byte {
 
 var file_althing_ledger_v1_result_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_althing_ledger_v1_result_proto_goTypes = []any{
-	(*Event)(nil),             // 0: althing.ledger.v1.Event
-	(*EventList)(nil),         // 1: althing.ledger.v1.EventList
-	(*TxResult)(nil),          // 2: althing.ledger.v1.TxResult
-	(*TxOutcome)(nil),         // 3: althing.ledger.v1.TxOutcome
-	(*v1.Created)(nil),        // 4: althing.accounts.v1.Created
-	(*v1.RolesSet)(nil),       // 5: althing.accounts.v1.RolesSet
-	(*v1.KeysChanged)(nil),    // 6: althing.accounts.v1.KeysChanged
-	(*v11.Created)(nil),       // 7: althing.assets.v1.Created
-	(*v11.Minted)(nil),        // 8: althing.assets.v1.Minted
-	(*v11.Burned)(nil),        // 9: althing.assets.v1.Burned
-	(*v11.Transferred)(nil),   // 10: althing.assets.v1.Transferred
-	(*v11.FrozenSet)(nil),     // 11: althing.assets.v1.FrozenSet
-	(*v11.HoldOpened)(nil),    // 12: althing.assets.v1.HoldOpened
-	(*v11.HoldReleased)(nil),  // 13: althing.assets.v1.HoldReleased
-	(*v11.HoldCancelled)(nil), // 14: althing.assets.v1.HoldCancelled
-	(*v12.CollectionSet)(nil), // 15: althing.records.v1.CollectionSet
-	(*v12.Written)(nil),       // 16: althing.records.v1.Written
-	(Code)(0),                 // 17: althing.ledger.v1.Code
+	(*Event)(nil),                // 0: althing.ledger.v1.Event
+	(*EventList)(nil),            // 1: althing.ledger.v1.EventList
+	(*TxResult)(nil),             // 2: althing.ledger.v1.TxResult
+	(*TxOutcome)(nil),            // 3: althing.ledger.v1.TxOutcome
+	(*v1.Created)(nil),           // 4: althing.accounts.v1.Created
+	(*v1.RolesSet)(nil),          // 5: althing.accounts.v1.RolesSet
+	(*v1.KeysChanged)(nil),       // 6: althing.accounts.v1.KeysChanged
+	(*v1.TokenKeysSet)(nil),      // 7: althing.accounts.v1.TokenKeysSet
+	(*v11.Created)(nil),          // 8: althing.assets.v1.Created
+	(*v11.Minted)(nil),           // 9: althing.assets.v1.Minted
+	(*v11.Burned)(nil),           // 10: althing.assets.v1.Burned
+	(*v11.Transferred)(nil),      // 11: althing.assets.v1.Transferred
+	(*v11.FrozenSet)(nil),        // 12: althing.assets.v1.FrozenSet
+	(*v11.HoldOpened)(nil),       // 13: althing.assets.v1.HoldOpened
+	(*v11.HoldReleased)(nil),     // 14: althing.assets.v1.HoldReleased
+	(*v11.HoldCancelled)(nil),    // 15: althing.assets.v1.HoldCancelled
+	(*v12.CollectionSet)(nil),    // 16: althing.records.v1.CollectionSet
+	(*v12.Written)(nil),          // 17: althing.records.v1.Written
+	(*v13.NodeAdded)(nil),        // 18: althing.membership.v1.NodeAdded
+	(*v13.NodeRemoved)(nil),      // 19: althing.membership.v1.NodeRemoved
+	(*v13.NodeChanged)(nil),      // 20: althing.membership.v1.NodeChanged
+	(*v14.Proposed)(nil),         // 21: althing.governance.v1.Proposed
+	(*v14.Voted)(nil),            // 22: althing.governance.v1.Voted
+	(*v14.ProposalClosed)(nil),   // 23: althing.governance.v1.ProposalClosed
+	(*v14.CharterSet)(nil),       // 24: althing.governance.v1.CharterSet
+	(*v14.UpgradeScheduled)(nil), // 25: althing.governance.v1.UpgradeScheduled
+	(*v1.OrgAdmitted)(nil),       // 26: althing.accounts.v1.OrgAdmitted
+	(*v1.OrgStatusChanged)(nil),  // 27: althing.accounts.v1.OrgStatusChanged
+	(*v1.AllotmentSet)(nil),      // 28: althing.accounts.v1.AllotmentSet
+	(Code)(0),                    // 29: althing.ledger.v1.Code
 }
 var file_althing_ledger_v1_result_proto_depIdxs = []int32{
 	4,  // 0: althing.ledger.v1.Event.account_created:type_name -> althing.accounts.v1.Created
 	5,  // 1: althing.ledger.v1.Event.account_roles_set:type_name -> althing.accounts.v1.RolesSet
 	6,  // 2: althing.ledger.v1.Event.account_keys_changed:type_name -> althing.accounts.v1.KeysChanged
-	7,  // 3: althing.ledger.v1.Event.asset_created:type_name -> althing.assets.v1.Created
-	8,  // 4: althing.ledger.v1.Event.asset_minted:type_name -> althing.assets.v1.Minted
-	9,  // 5: althing.ledger.v1.Event.asset_burned:type_name -> althing.assets.v1.Burned
-	10, // 6: althing.ledger.v1.Event.asset_transferred:type_name -> althing.assets.v1.Transferred
-	11, // 7: althing.ledger.v1.Event.asset_frozen_set:type_name -> althing.assets.v1.FrozenSet
-	12, // 8: althing.ledger.v1.Event.asset_hold_opened:type_name -> althing.assets.v1.HoldOpened
-	13, // 9: althing.ledger.v1.Event.asset_hold_released:type_name -> althing.assets.v1.HoldReleased
-	14, // 10: althing.ledger.v1.Event.asset_hold_cancelled:type_name -> althing.assets.v1.HoldCancelled
-	15, // 11: althing.ledger.v1.Event.record_collection_set:type_name -> althing.records.v1.CollectionSet
-	16, // 12: althing.ledger.v1.Event.record_written:type_name -> althing.records.v1.Written
-	0,  // 13: althing.ledger.v1.EventList.events:type_name -> althing.ledger.v1.Event
-	17, // 14: althing.ledger.v1.TxOutcome.code:type_name -> althing.ledger.v1.Code
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	7,  // 3: althing.ledger.v1.Event.account_token_keys_set:type_name -> althing.accounts.v1.TokenKeysSet
+	8,  // 4: althing.ledger.v1.Event.asset_created:type_name -> althing.assets.v1.Created
+	9,  // 5: althing.ledger.v1.Event.asset_minted:type_name -> althing.assets.v1.Minted
+	10, // 6: althing.ledger.v1.Event.asset_burned:type_name -> althing.assets.v1.Burned
+	11, // 7: althing.ledger.v1.Event.asset_transferred:type_name -> althing.assets.v1.Transferred
+	12, // 8: althing.ledger.v1.Event.asset_frozen_set:type_name -> althing.assets.v1.FrozenSet
+	13, // 9: althing.ledger.v1.Event.asset_hold_opened:type_name -> althing.assets.v1.HoldOpened
+	14, // 10: althing.ledger.v1.Event.asset_hold_released:type_name -> althing.assets.v1.HoldReleased
+	15, // 11: althing.ledger.v1.Event.asset_hold_cancelled:type_name -> althing.assets.v1.HoldCancelled
+	16, // 12: althing.ledger.v1.Event.record_collection_set:type_name -> althing.records.v1.CollectionSet
+	17, // 13: althing.ledger.v1.Event.record_written:type_name -> althing.records.v1.Written
+	18, // 14: althing.ledger.v1.Event.node_added:type_name -> althing.membership.v1.NodeAdded
+	19, // 15: althing.ledger.v1.Event.node_removed:type_name -> althing.membership.v1.NodeRemoved
+	20, // 16: althing.ledger.v1.Event.node_changed:type_name -> althing.membership.v1.NodeChanged
+	21, // 17: althing.ledger.v1.Event.proposed:type_name -> althing.governance.v1.Proposed
+	22, // 18: althing.ledger.v1.Event.voted:type_name -> althing.governance.v1.Voted
+	23, // 19: althing.ledger.v1.Event.proposal_closed:type_name -> althing.governance.v1.ProposalClosed
+	24, // 20: althing.ledger.v1.Event.charter_set:type_name -> althing.governance.v1.CharterSet
+	25, // 21: althing.ledger.v1.Event.upgrade_scheduled:type_name -> althing.governance.v1.UpgradeScheduled
+	26, // 22: althing.ledger.v1.Event.org_admitted:type_name -> althing.accounts.v1.OrgAdmitted
+	27, // 23: althing.ledger.v1.Event.org_status_changed:type_name -> althing.accounts.v1.OrgStatusChanged
+	28, // 24: althing.ledger.v1.Event.org_allotment_set:type_name -> althing.accounts.v1.AllotmentSet
+	0,  // 25: althing.ledger.v1.EventList.events:type_name -> althing.ledger.v1.Event
+	29, // 26: althing.ledger.v1.TxOutcome.code:type_name -> althing.ledger.v1.Code
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_althing_ledger_v1_result_proto_init() }
@@ -604,6 +836,7 @@ func file_althing_ledger_v1_result_proto_init() {
 		(*Event_AccountCreated)(nil),
 		(*Event_AccountRolesSet)(nil),
 		(*Event_AccountKeysChanged)(nil),
+		(*Event_AccountTokenKeysSet)(nil),
 		(*Event_AssetCreated)(nil),
 		(*Event_AssetMinted)(nil),
 		(*Event_AssetBurned)(nil),
@@ -614,6 +847,17 @@ func file_althing_ledger_v1_result_proto_init() {
 		(*Event_AssetHoldCancelled)(nil),
 		(*Event_RecordCollectionSet)(nil),
 		(*Event_RecordWritten)(nil),
+		(*Event_NodeAdded)(nil),
+		(*Event_NodeRemoved)(nil),
+		(*Event_NodeChanged)(nil),
+		(*Event_Proposed)(nil),
+		(*Event_Voted)(nil),
+		(*Event_ProposalClosed)(nil),
+		(*Event_CharterSet)(nil),
+		(*Event_UpgradeScheduled)(nil),
+		(*Event_OrgAdmitted)(nil),
+		(*Event_OrgStatusChanged)(nil),
+		(*Event_OrgAllotmentSet)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -7,6 +7,7 @@
 package ledgerv1
 
 import (
+	v1 "github.com/althing-ledger/althing/proto/gen/althing/proof/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -83,6 +84,59 @@ func (x TxStatus) Number() protoreflect.EnumNumber {
 // Deprecated: Use TxStatus.Descriptor instead.
 func (TxStatus) EnumDescriptor() ([]byte, []int) {
 	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{0}
+}
+
+// Detail says what a watch streams.
+type Detail int32
+
+const (
+	// Blocks, each with the outcomes of its transactions.
+	Detail_DETAIL_UNSPECIFIED Detail = 0
+	// Transactions, each with its outcome.
+	Detail_DETAIL_TRANSACTIONS Detail = 1
+	// Events of applied transactions.
+	Detail_DETAIL_EVENTS Detail = 2
+)
+
+// Enum value maps for Detail.
+var (
+	Detail_name = map[int32]string{
+		0: "DETAIL_UNSPECIFIED",
+		1: "DETAIL_TRANSACTIONS",
+		2: "DETAIL_EVENTS",
+	}
+	Detail_value = map[string]int32{
+		"DETAIL_UNSPECIFIED":  0,
+		"DETAIL_TRANSACTIONS": 1,
+		"DETAIL_EVENTS":       2,
+	}
+)
+
+func (x Detail) Enum() *Detail {
+	p := new(Detail)
+	*p = x
+	return p
+}
+
+func (x Detail) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Detail) Descriptor() protoreflect.EnumDescriptor {
+	return file_althing_ledger_v1_service_proto_enumTypes[1].Descriptor()
+}
+
+func (Detail) Type() protoreflect.EnumType {
+	return &file_althing_ledger_v1_service_proto_enumTypes[1]
+}
+
+func (x Detail) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Detail.Descriptor instead.
+func (Detail) EnumDescriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{1}
 }
 
 type SubmitRequest struct {
@@ -357,7 +411,11 @@ type GetTransactionRequest struct {
 	Id    []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The transaction's exact expiry: past it, what is not in the index has expired. An earlier time than the transaction's
 	// own could make the answer EXPIRED while a block may still contain it. Without it, what is not known is UNKNOWN.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Prove it, where it stands in a block: the call waits for the next block, within its deadline.
+	Prove bool `protobuf:"varint,3,opt,name=prove,proto3" json:"prove,omitempty"`
+	// With the proof, also prove the keys that its events name, as they stood after its block: as long as that state is kept.
+	ProveState    bool `protobuf:"varint,4,opt,name=prove_state,json=proveState,proto3" json:"prove_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -406,12 +464,28 @@ func (x *GetTransactionRequest) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GetTransactionRequest) GetProve() bool {
+	if x != nil {
+		return x.Prove
+	}
+	return false
+}
+
+func (x *GetTransactionRequest) GetProveState() bool {
+	if x != nil {
+		return x.ProveState
+	}
+	return false
+}
+
 type GetTransactionResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Status  TxStatus               `protobuf:"varint,1,opt,name=status,proto3,enum=althing.ledger.v1.TxStatus" json:"status,omitempty"`
 	Outcome *TxOutcome             `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// The height up to which the answer holds.
-	Height        uint64 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+	Height uint64 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for and the transaction stands in a block.
+	Proof         *v1.TransactionProof `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +539,13 @@ func (x *GetTransactionResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *GetTransactionResponse) GetProof() *v1.TransactionProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type WaitTransactionRequest struct {
@@ -586,7 +667,10 @@ type GetBlockRequest struct {
 	// 0 for the newest.
 	Height uint64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
 	// Leave the transactions' bytes and outcomes out. This makes the answer small, not the node's work.
-	HeaderOnly    bool `protobuf:"varint,2,opt,name=header_only,json=headerOnly,proto3" json:"header_only,omitempty"`
+	HeaderOnly bool `protobuf:"varint,2,opt,name=header_only,json=headerOnly,proto3" json:"header_only,omitempty"`
+	// Prove it: the call waits for the next block, within its deadline, where the block has transactions. With header_only the
+	// proof has no results.
+	Prove         bool `protobuf:"varint,3,opt,name=prove,proto3" json:"prove,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -635,9 +719,18 @@ func (x *GetBlockRequest) GetHeaderOnly() bool {
 	return false
 }
 
+func (x *GetBlockRequest) GetProve() bool {
+	if x != nil {
+		return x.Prove
+	}
+	return false
+}
+
 type GetBlockResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Block         *Block                 `protobuf:"bytes,1,opt,name=block,proto3" json:"block,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Block *Block                 `protobuf:"bytes,1,opt,name=block,proto3" json:"block,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.BlockProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -679,6 +772,228 @@ func (x *GetBlockResponse) GetBlock() *Block {
 	return nil
 }
 
+func (x *GetBlockResponse) GetProof() *v1.BlockProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+type GetLineageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only changes whose header has this height or a higher one.
+	FromHeight uint64 `protobuf:"varint,1,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
+	// Answer the genesis document too.
+	Genesis bool `protobuf:"varint,2,opt,name=genesis,proto3" json:"genesis,omitempty"`
+	// At most 1,000, which is also the default. An answer may have fewer for its size.
+	PageSize      uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLineageRequest) Reset() {
+	*x = GetLineageRequest{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLineageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLineageRequest) ProtoMessage() {}
+
+func (x *GetLineageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLineageRequest.ProtoReflect.Descriptor instead.
+func (*GetLineageRequest) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetLineageRequest) GetFromHeight() uint64 {
+	if x != nil {
+		return x.FromHeight
+	}
+	return 0
+}
+
+func (x *GetLineageRequest) GetGenesis() bool {
+	if x != nil {
+		return x.Genesis
+	}
+	return false
+}
+
+func (x *GetLineageRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+type GetLineageResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Lineage *v1.Lineage            `protobuf:"bytes,1,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	// There is no further change whose header has this height or a lower one. Where it is below the newest block, ask on from
+	// the next height.
+	Height uint64 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	// The newest header, signed.
+	Newest        *v1.SignedHeader `protobuf:"bytes,3,opt,name=newest,proto3" json:"newest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLineageResponse) Reset() {
+	*x = GetLineageResponse{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLineageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLineageResponse) ProtoMessage() {}
+
+func (x *GetLineageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLineageResponse.ProtoReflect.Descriptor instead.
+func (*GetLineageResponse) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetLineageResponse) GetLineage() *v1.Lineage {
+	if x != nil {
+		return x.Lineage
+	}
+	return nil
+}
+
+func (x *GetLineageResponse) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *GetLineageResponse) GetNewest() *v1.SignedHeader {
+	if x != nil {
+		return x.Newest
+	}
+	return nil
+}
+
+type AttestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttestRequest) Reset() {
+	*x = AttestRequest{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttestRequest) ProtoMessage() {}
+
+func (x *AttestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttestRequest.ProtoReflect.Descriptor instead.
+func (*AttestRequest) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AttestRequest) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+type AttestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A COSE_Sign1 message (RFC 9052); proto/DESIGN.md says what it claims.
+	Cose          []byte `protobuf:"bytes,1,opt,name=cose,proto3" json:"cose,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttestResponse) Reset() {
+	*x = AttestResponse{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttestResponse) ProtoMessage() {}
+
+func (x *AttestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttestResponse.ProtoReflect.Descriptor instead.
+func (*AttestResponse) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AttestResponse) GetCose() []byte {
+	if x != nil {
+		return x.Cose
+	}
+	return nil
+}
+
 // Block is one block of the ledger.
 type Block struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -700,7 +1015,7 @@ type Block struct {
 
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[10]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -712,7 +1027,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[10]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -725,7 +1040,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Block) GetHeight() uint64 {
@@ -785,14 +1100,16 @@ func (x *Block) GetTxCount() uint32 {
 }
 
 type GetStatusRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Say also what keeps the network from making blocks.
+	Why           bool `protobuf:"varint,1,opt,name=why,proto3" json:"why,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[11]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1121,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[11]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1134,14 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetStatusRequest) GetWhy() bool {
+	if x != nil {
+		return x.Why
+	}
+	return false
 }
 
 type GetStatusResponse struct {
@@ -846,14 +1170,18 @@ type GetStatusResponse struct {
 	FeatureLevel uint64                 `protobuf:"varint,17,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
 	Validator    bool                   `protobuf:"varint,18,opt,name=validator,proto3" json:"validator,omitempty"`
 	// How many other nodes the ledger lists.
-	Members       uint32 `protobuf:"varint,19,opt,name=members,proto3" json:"members,omitempty"`
+	Members uint32 `protobuf:"varint,19,opt,name=members,proto3" json:"members,omitempty"`
+	// What the node waits for before it can follow the network, for people; empty when it follows.
+	Waiting string `protobuf:"bytes,20,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Where it was asked for.
+	Progress      *Progress `protobuf:"bytes,21,opt,name=progress,proto3" json:"progress,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[12]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1193,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[12]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1206,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetStatusResponse) GetChainId() string {
@@ -1014,20 +1342,262 @@ func (x *GetStatusResponse) GetMembers() uint32 {
 	return 0
 }
 
+func (x *GetStatusResponse) GetWaiting() string {
+	if x != nil {
+		return x.Waiting
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+// Progress is how far the answering node sees consensus on the next block.
+type Progress struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Round  uint32                 `protobuf:"varint,2,opt,name=round,proto3" json:"round,omitempty"`
+	// `new-height`, `new-round`, `propose`, `prevote`, `prevote-wait`, `precommit`, `precommit-wait`, `commit`.
+	Step string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	// Since when it is in that step.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// A block is wanted: transactions wait, or a changed state is to be published.
+	Wanted bool `protobuf:"varint,5,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	// What keeps the network from making it, for people; empty when nothing does.
+	Obstacle   string               `protobuf:"bytes,6,opt,name=obstacle,proto3" json:"obstacle,omitempty"`
+	Validators []*ValidatorProgress `protobuf:"bytes,7,rep,name=validators,proto3" json:"validators,omitempty"`
+	// Voting power of all, and of those who have voted in this step's round.
+	TotalPower    uint64 `protobuf:"varint,8,opt,name=total_power,json=totalPower,proto3" json:"total_power,omitempty"`
+	VotedPower    uint64 `protobuf:"varint,9,opt,name=voted_power,json=votedPower,proto3" json:"voted_power,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Progress) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Progress) GetRound() uint32 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *Progress) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *Progress) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Progress) GetWanted() bool {
+	if x != nil {
+		return x.Wanted
+	}
+	return false
+}
+
+func (x *Progress) GetObstacle() string {
+	if x != nil {
+		return x.Obstacle
+	}
+	return ""
+}
+
+func (x *Progress) GetValidators() []*ValidatorProgress {
+	if x != nil {
+		return x.Validators
+	}
+	return nil
+}
+
+func (x *Progress) GetTotalPower() uint64 {
+	if x != nil {
+		return x.TotalPower
+	}
+	return 0
+}
+
+func (x *Progress) GetVotedPower() uint64 {
+	if x != nil {
+		return x.VotedPower
+	}
+	return 0
+}
+
+// ValidatorProgress is what the answering node sees of one validator.
+type ValidatorProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Org   string                 `protobuf:"bytes,2,opt,name=org,proto3" json:"org,omitempty"`
+	Power uint64                 `protobuf:"varint,3,opt,name=power,proto3" json:"power,omitempty"`
+	// `self`, `connected`, `behind`, `unconnected`.
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// The height it has told us.
+	Height        uint64 `protobuf:"varint,5,opt,name=height,proto3" json:"height,omitempty"`
+	Prevoted      bool   `protobuf:"varint,6,opt,name=prevoted,proto3" json:"prevoted,omitempty"`
+	Precommitted  bool   `protobuf:"varint,7,opt,name=precommitted,proto3" json:"precommitted,omitempty"`
+	Proposer      bool   `protobuf:"varint,8,opt,name=proposer,proto3" json:"proposer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidatorProgress) Reset() {
+	*x = ValidatorProgress{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidatorProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidatorProgress) ProtoMessage() {}
+
+func (x *ValidatorProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidatorProgress.ProtoReflect.Descriptor instead.
+func (*ValidatorProgress) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ValidatorProgress) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ValidatorProgress) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *ValidatorProgress) GetPower() uint64 {
+	if x != nil {
+		return x.Power
+	}
+	return 0
+}
+
+func (x *ValidatorProgress) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ValidatorProgress) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *ValidatorProgress) GetPrevoted() bool {
+	if x != nil {
+		return x.Prevoted
+	}
+	return false
+}
+
+func (x *ValidatorProgress) GetPrecommitted() bool {
+	if x != nil {
+		return x.Precommitted
+	}
+	return false
+}
+
+func (x *ValidatorProgress) GetProposer() bool {
+	if x != nil {
+		return x.Proposer
+	}
+	return false
+}
+
 // Peer is a live connection of the answering node.
 type Peer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Org           string                 `protobuf:"bytes,2,opt,name=org,proto3" json:"org,omitempty"`
-	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Org     string                 `protobuf:"bytes,2,opt,name=org,proto3" json:"org,omitempty"`
+	Address string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Since   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// Hex of the first 20 bytes of the SHA-256 of its node key.
+	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	// The newest block it claims to have.
+	Height uint64 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
+	// How long a message takes there and back, in microseconds; 0 if not known yet.
+	RoundTripUs uint64 `protobuf:"varint,7,opt,name=round_trip_us,json=roundTripUs,proto3" json:"round_trip_us,omitempty"`
+	// How far its clock is ahead of the answering node's, in milliseconds.
+	ClockOffsetMs int64 `protobuf:"varint,8,opt,name=clock_offset_ms,json=clockOffsetMs,proto3" json:"clock_offset_ms,omitempty"`
+	// The version of the program it says it is.
+	Version       string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
+	Outbound      bool   `protobuf:"varint,10,opt,name=outbound,proto3" json:"outbound,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[13]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1609,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[13]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1622,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Peer) GetName() string {
@@ -1083,17 +1653,68 @@ func (x *Peer) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Peer) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Peer) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Peer) GetRoundTripUs() uint64 {
+	if x != nil {
+		return x.RoundTripUs
+	}
+	return 0
+}
+
+func (x *Peer) GetClockOffsetMs() int64 {
+	if x != nil {
+		return x.ClockOffsetMs
+	}
+	return 0
+}
+
+func (x *Peer) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Peer) GetOutbound() bool {
+	if x != nil {
+		return x.Outbound
+	}
+	return false
+}
+
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first height wanted, at most that of the next block, else OUT_OF_RANGE; 0 for the next block.
-	FromHeight    uint64 `protobuf:"varint,1,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
+	FromHeight uint64 `protobuf:"varint,1,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
+	// Go on after an item: the cursor that came with it, from whichever node. Overrides from_height.
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Detail Detail `protobuf:"varint,3,opt,name=detail,proto3,enum=althing.ledger.v1.Detail" json:"detail,omitempty"`
+	// Only what it lets pass. Blocks come with those of their transactions that it lets pass, and not at all with none.
+	Filter *Filter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Send a heartbeat when nothing else was sent for so many milliseconds: 1,000 to 300,000, or 0 for 15,000.
+	HeartbeatMs uint32 `protobuf:"varint,5,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
+	// Prove each block (of a watch of blocks without a filter). The newest one then waits for the next.
+	Prove         bool `protobuf:"varint,6,opt,name=prove,proto3" json:"prove,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[14]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1726,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[14]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1739,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchRequest) GetFromHeight() uint64 {
@@ -1128,16 +1749,140 @@ func (x *WatchRequest) GetFromHeight() uint64 {
 	return 0
 }
 
+func (x *WatchRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetDetail() Detail {
+	if x != nil {
+		return x.Detail
+	}
+	return Detail_DETAIL_UNSPECIFIED
+}
+
+func (x *WatchRequest) GetFilter() *Filter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetHeartbeatMs() uint32 {
+	if x != nil {
+		return x.HeartbeatMs
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetProve() bool {
+	if x != nil {
+		return x.Prove
+	}
+	return false
+}
+
+// Filter lets pass what fits every field that is set, and in a field any of its values: at most 64 in all.
+type Filter struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Orgs     []string               `protobuf:"bytes,1,rep,name=orgs,proto3" json:"orgs,omitempty"`
+	Accounts []string               `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	Assets   []string               `protobuf:"bytes,3,rep,name=assets,proto3" json:"assets,omitempty"`
+	// Prefixes of org/collection/id.
+	RecordPrefixes []string `protobuf:"bytes,4,rep,name=record_prefixes,json=recordPrefixes,proto3" json:"record_prefixes,omitempty"`
+	// Names of operations as in Operation, `asset_transfer`, or of events as in Event, `asset_transferred`.
+	Kinds         []string `protobuf:"bytes,5,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Filter) Reset() {
+	*x = Filter{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Filter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Filter) ProtoMessage() {}
+
+func (x *Filter) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Filter.ProtoReflect.Descriptor instead.
+func (*Filter) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Filter) GetOrgs() []string {
+	if x != nil {
+		return x.Orgs
+	}
+	return nil
+}
+
+func (x *Filter) GetAccounts() []string {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+func (x *Filter) GetAssets() []string {
+	if x != nil {
+		return x.Assets
+	}
+	return nil
+}
+
+func (x *Filter) GetRecordPrefixes() []string {
+	if x != nil {
+		return x.RecordPrefixes
+	}
+	return nil
+}
+
+func (x *Filter) GetKinds() []string {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
 type WatchResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Block         *Block                 `protobuf:"bytes,1,opt,name=block,proto3" json:"block,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Item:
+	//
+	//	*WatchResponse_Block
+	//	*WatchResponse_Transaction
+	//	*WatchResponse_Event
+	//	*WatchResponse_Heartbeat
+	Item isWatchResponse_Item `protobuf_oneof:"item"`
+	// Where to go on after this item: HEIGHT, HEIGHT.TX or HEIGHT.TX.EVENT, the first not seen. The same on every node.
+	Cursor string `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Of `block`, where it was asked for.
+	Proof         *v1.BlockProof `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[15]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1894,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_ledger_v1_service_proto_msgTypes[15]
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,21 +1907,282 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WatchResponse) GetItem() isWatchResponse_Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
 }
 
 func (x *WatchResponse) GetBlock() *Block {
 	if x != nil {
-		return x.Block
+		if x, ok := x.Item.(*WatchResponse_Block); ok {
+			return x.Block
+		}
 	}
 	return nil
+}
+
+func (x *WatchResponse) GetTransaction() *WatchedTransaction {
+	if x != nil {
+		if x, ok := x.Item.(*WatchResponse_Transaction); ok {
+			return x.Transaction
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetEvent() *WatchedEvent {
+	if x != nil {
+		if x, ok := x.Item.(*WatchResponse_Event); ok {
+			return x.Event
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetHeartbeat() *Heartbeat {
+	if x != nil {
+		if x, ok := x.Item.(*WatchResponse_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *WatchResponse) GetProof() *v1.BlockProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+type isWatchResponse_Item interface {
+	isWatchResponse_Item()
+}
+
+type WatchResponse_Block struct {
+	Block *Block `protobuf:"bytes,1,opt,name=block,proto3,oneof"`
+}
+
+type WatchResponse_Transaction struct {
+	Transaction *WatchedTransaction `protobuf:"bytes,2,opt,name=transaction,proto3,oneof"`
+}
+
+type WatchResponse_Event struct {
+	Event *WatchedEvent `protobuf:"bytes,3,opt,name=event,proto3,oneof"`
+}
+
+type WatchResponse_Heartbeat struct {
+	Heartbeat *Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
+}
+
+func (*WatchResponse_Block) isWatchResponse_Item() {}
+
+func (*WatchResponse_Transaction) isWatchResponse_Item() {}
+
+func (*WatchResponse_Event) isWatchResponse_Item() {}
+
+func (*WatchResponse_Heartbeat) isWatchResponse_Item() {}
+
+type WatchedTransaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An encoded Tx.
+	Tx            []byte     `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
+	Outcome       *TxOutcome `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchedTransaction) Reset() {
+	*x = WatchedTransaction{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchedTransaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchedTransaction) ProtoMessage() {}
+
+func (x *WatchedTransaction) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchedTransaction.ProtoReflect.Descriptor instead.
+func (*WatchedTransaction) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *WatchedTransaction) GetTx() []byte {
+	if x != nil {
+		return x.Tx
+	}
+	return nil
+}
+
+func (x *WatchedTransaction) GetOutcome() *TxOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+type WatchedEvent struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Of the transaction in the block, and of the event in the transaction, from 0.
+	TxIndex       uint32 `protobuf:"varint,2,opt,name=tx_index,json=txIndex,proto3" json:"tx_index,omitempty"`
+	EventIndex    uint32 `protobuf:"varint,3,opt,name=event_index,json=eventIndex,proto3" json:"event_index,omitempty"`
+	TxId          []byte `protobuf:"bytes,4,opt,name=tx_id,json=txId,proto3" json:"tx_id,omitempty"`
+	TimeUnixNano  int64  `protobuf:"varint,5,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	Event         *Event `protobuf:"bytes,6,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchedEvent) Reset() {
+	*x = WatchedEvent{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchedEvent) ProtoMessage() {}
+
+func (x *WatchedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchedEvent.ProtoReflect.Descriptor instead.
+func (*WatchedEvent) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WatchedEvent) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *WatchedEvent) GetTxIndex() uint32 {
+	if x != nil {
+		return x.TxIndex
+	}
+	return 0
+}
+
+func (x *WatchedEvent) GetEventIndex() uint32 {
+	if x != nil {
+		return x.EventIndex
+	}
+	return 0
+}
+
+func (x *WatchedEvent) GetTxId() []byte {
+	if x != nil {
+		return x.TxId
+	}
+	return nil
+}
+
+func (x *WatchedEvent) GetTimeUnixNano() int64 {
+	if x != nil {
+		return x.TimeUnixNano
+	}
+	return 0
+}
+
+func (x *WatchedEvent) GetEvent() *Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+// Heartbeat says that everything up to a height has been sent.
+type Heartbeat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Heartbeat) Reset() {
+	*x = Heartbeat{}
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Heartbeat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Heartbeat) ProtoMessage() {}
+
+func (x *Heartbeat) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
+func (*Heartbeat) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Heartbeat) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
 }
 
 var File_althing_ledger_v1_service_proto protoreflect.FileDescriptor
 
 const file_althing_ledger_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1falthing/ledger/v1/service.proto\x12\x11althing.ledger.v1\x1a\x1ealthing/ledger/v1/result.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n" +
+	"\x1falthing/ledger/v1/service.proto\x12\x11althing.ledger.v1\x1a\x1ealthing/ledger/v1/result.proto\x1a\x1calthing/proof/v1/proof.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n" +
 	"\rSubmitRequest\x12\x0e\n" +
 	"\x02tx\x18\x01 \x01(\fR\x02tx\x12\x12\n" +
 	"\x04wait\x18\x02 \x01(\bR\x04wait\"\x8d\x01\n" +
@@ -1194,15 +2200,19 @@ const file_althing_ledger_v1_service_proto_rawDesc = "" +
 	"\frefused_code\x18\x04 \x01(\rR\vrefusedCode\x12'\n" +
 	"\x0frefused_message\x18\x05 \x01(\tR\x0erefusedMessage\x12$\n" +
 	"\x0eretry_after_ms\x18\x06 \x01(\rR\fretryAfterMs\x12%\n" +
-	"\x0erefused_reason\x18\a \x01(\tR\rrefusedReason\"b\n" +
+	"\x0erefused_reason\x18\a \x01(\tR\rrefusedReason\"\x99\x01\n" +
 	"\x15GetTransactionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x129\n" +
 	"\n" +
-	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x9d\x01\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n" +
+	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1f\n" +
+	"\vprove_state\x18\x04 \x01(\bR\n" +
+	"proveState\"\xd7\x01\n" +
 	"\x16GetTransactionResponse\x123\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1b.althing.ledger.v1.TxStatusR\x06status\x126\n" +
 	"\aoutcome\x18\x02 \x01(\v2\x1c.althing.ledger.v1.TxOutcomeR\aoutcome\x12\x16\n" +
-	"\x06height\x18\x03 \x01(\x04R\x06height\"c\n" +
+	"\x06height\x18\x03 \x01(\x04R\x06height\x128\n" +
+	"\x05proof\x18\x04 \x01(\v2\".althing.proof.v1.TransactionProofR\x05proof\"c\n" +
 	"\x16WaitTransactionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x129\n" +
 	"\n" +
@@ -1210,13 +2220,28 @@ const file_althing_ledger_v1_service_proto_rawDesc = "" +
 	"\x17WaitTransactionResponse\x123\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1b.althing.ledger.v1.TxStatusR\x06status\x126\n" +
 	"\aoutcome\x18\x02 \x01(\v2\x1c.althing.ledger.v1.TxOutcomeR\aoutcome\x12\x16\n" +
-	"\x06height\x18\x03 \x01(\x04R\x06height\"J\n" +
+	"\x06height\x18\x03 \x01(\x04R\x06height\"`\n" +
 	"\x0fGetBlockRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1f\n" +
 	"\vheader_only\x18\x02 \x01(\bR\n" +
-	"headerOnly\"B\n" +
+	"headerOnly\x12\x14\n" +
+	"\x05prove\x18\x03 \x01(\bR\x05prove\"v\n" +
 	"\x10GetBlockResponse\x12.\n" +
-	"\x05block\x18\x01 \x01(\v2\x18.althing.ledger.v1.BlockR\x05block\"\x81\x02\n" +
+	"\x05block\x18\x01 \x01(\v2\x18.althing.ledger.v1.BlockR\x05block\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.BlockProofR\x05proof\"k\n" +
+	"\x11GetLineageRequest\x12\x1f\n" +
+	"\vfrom_height\x18\x01 \x01(\x04R\n" +
+	"fromHeight\x12\x18\n" +
+	"\agenesis\x18\x02 \x01(\bR\agenesis\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\"\x99\x01\n" +
+	"\x12GetLineageResponse\x123\n" +
+	"\alineage\x18\x01 \x01(\v2\x19.althing.proof.v1.LineageR\alineage\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\x04R\x06height\x126\n" +
+	"\x06newest\x18\x03 \x01(\v2\x1e.althing.proof.v1.SignedHeaderR\x06newest\"\x1f\n" +
+	"\rAttestRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\"$\n" +
+	"\x0eAttestResponse\x12\x12\n" +
+	"\x04cose\x18\x01 \x01(\fR\x04cose\"\x81\x02\n" +
 	"\x05Block\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
@@ -1225,8 +2250,9 @@ const file_althing_ledger_v1_service_proto_rawDesc = "" +
 	"\bproposer\x18\x05 \x01(\tR\bproposer\x12\x10\n" +
 	"\x03txs\x18\x06 \x03(\fR\x03txs\x128\n" +
 	"\boutcomes\x18\a \x03(\v2\x1c.althing.ledger.v1.TxOutcomeR\boutcomes\x12\x19\n" +
-	"\btx_count\x18\b \x01(\rR\atxCount\"\x12\n" +
-	"\x10GetStatusRequest\"\x85\x05\n" +
+	"\btx_count\x18\b \x01(\rR\atxCount\"$\n" +
+	"\x10GetStatusRequest\x12\x10\n" +
+	"\x03why\x18\x01 \x01(\bR\x03why\"\xd8\x05\n" +
 	"\x11GetStatusResponse\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12!\n" +
 	"\fgenesis_hash\x18\x02 \x01(\fR\vgenesisHash\x12\x12\n" +
@@ -1248,24 +2274,90 @@ const file_althing_ledger_v1_service_proto_rawDesc = "" +
 	"\aversion\x18\x10 \x01(\tR\aversion\x12#\n" +
 	"\rfeature_level\x18\x11 \x01(\x04R\ffeatureLevel\x12\x1c\n" +
 	"\tvalidator\x18\x12 \x01(\bR\tvalidator\x12\x18\n" +
-	"\amembers\x18\x13 \x01(\rR\amembers\"x\n" +
+	"\amembers\x18\x13 \x01(\rR\amembers\x12\x18\n" +
+	"\awaiting\x18\x14 \x01(\tR\awaiting\x127\n" +
+	"\bprogress\x18\x15 \x01(\v2\x1b.althing.ledger.v1.ProgressR\bprogress\"\xba\x02\n" +
+	"\bProgress\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x14\n" +
+	"\x05round\x18\x02 \x01(\rR\x05round\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06wanted\x18\x05 \x01(\bR\x06wanted\x12\x1a\n" +
+	"\bobstacle\x18\x06 \x01(\tR\bobstacle\x12D\n" +
+	"\n" +
+	"validators\x18\a \x03(\v2$.althing.ledger.v1.ValidatorProgressR\n" +
+	"validators\x12\x1f\n" +
+	"\vtotal_power\x18\b \x01(\x04R\n" +
+	"totalPower\x12\x1f\n" +
+	"\vvoted_power\x18\t \x01(\x04R\n" +
+	"votedPower\"\xd9\x01\n" +
+	"\x11ValidatorProgress\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03org\x18\x02 \x01(\tR\x03org\x12\x14\n" +
+	"\x05power\x18\x03 \x01(\x04R\x05power\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x16\n" +
+	"\x06height\x18\x05 \x01(\x04R\x06height\x12\x1a\n" +
+	"\bprevoted\x18\x06 \x01(\bR\bprevoted\x12\"\n" +
+	"\fprecommitted\x18\a \x01(\bR\fprecommitted\x12\x1a\n" +
+	"\bproposer\x18\b \x01(\bR\bproposer\"\xa2\x02\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03org\x18\x02 \x01(\tR\x03org\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x120\n" +
-	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"/\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\x12\x16\n" +
+	"\x06height\x18\x06 \x01(\x04R\x06height\x12\"\n" +
+	"\rround_trip_us\x18\a \x01(\x04R\vroundTripUs\x12&\n" +
+	"\x0fclock_offset_ms\x18\b \x01(\x03R\rclockOffsetMs\x12\x18\n" +
+	"\aversion\x18\t \x01(\tR\aversion\x12\x1a\n" +
+	"\boutbound\x18\n" +
+	" \x01(\bR\boutbound\"\xe6\x01\n" +
 	"\fWatchRequest\x12\x1f\n" +
 	"\vfrom_height\x18\x01 \x01(\x04R\n" +
-	"fromHeight\"?\n" +
-	"\rWatchResponse\x12.\n" +
-	"\x05block\x18\x01 \x01(\v2\x18.althing.ledger.v1.BlockR\x05block*\x9b\x01\n" +
+	"fromHeight\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x121\n" +
+	"\x06detail\x18\x03 \x01(\x0e2\x19.althing.ledger.v1.DetailR\x06detail\x121\n" +
+	"\x06filter\x18\x04 \x01(\v2\x19.althing.ledger.v1.FilterR\x06filter\x12!\n" +
+	"\fheartbeat_ms\x18\x05 \x01(\rR\vheartbeatMs\x12\x14\n" +
+	"\x05prove\x18\x06 \x01(\bR\x05prove\"\x8f\x01\n" +
+	"\x06Filter\x12\x12\n" +
+	"\x04orgs\x18\x01 \x03(\tR\x04orgs\x12\x1a\n" +
+	"\baccounts\x18\x02 \x03(\tR\baccounts\x12\x16\n" +
+	"\x06assets\x18\x03 \x03(\tR\x06assets\x12'\n" +
+	"\x0frecord_prefixes\x18\x04 \x03(\tR\x0erecordPrefixes\x12\x14\n" +
+	"\x05kinds\x18\x05 \x03(\tR\x05kinds\"\xd7\x02\n" +
+	"\rWatchResponse\x120\n" +
+	"\x05block\x18\x01 \x01(\v2\x18.althing.ledger.v1.BlockH\x00R\x05block\x12I\n" +
+	"\vtransaction\x18\x02 \x01(\v2%.althing.ledger.v1.WatchedTransactionH\x00R\vtransaction\x127\n" +
+	"\x05event\x18\x03 \x01(\v2\x1f.althing.ledger.v1.WatchedEventH\x00R\x05event\x12<\n" +
+	"\theartbeat\x18\x04 \x01(\v2\x1c.althing.ledger.v1.HeartbeatH\x00R\theartbeat\x12\x16\n" +
+	"\x06cursor\x18\x05 \x01(\tR\x06cursor\x122\n" +
+	"\x05proof\x18\x06 \x01(\v2\x1c.althing.proof.v1.BlockProofR\x05proofB\x06\n" +
+	"\x04item\"\\\n" +
+	"\x12WatchedTransaction\x12\x0e\n" +
+	"\x02tx\x18\x01 \x01(\fR\x02tx\x126\n" +
+	"\aoutcome\x18\x02 \x01(\v2\x1c.althing.ledger.v1.TxOutcomeR\aoutcome\"\xcd\x01\n" +
+	"\fWatchedEvent\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x19\n" +
+	"\btx_index\x18\x02 \x01(\rR\atxIndex\x12\x1f\n" +
+	"\vevent_index\x18\x03 \x01(\rR\n" +
+	"eventIndex\x12\x13\n" +
+	"\x05tx_id\x18\x04 \x01(\fR\x04txId\x12$\n" +
+	"\x0etime_unix_nano\x18\x05 \x01(\x03R\ftimeUnixNano\x12.\n" +
+	"\x05event\x18\x06 \x01(\v2\x18.althing.ledger.v1.EventR\x05event\"#\n" +
+	"\tHeartbeat\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height*\x9b\x01\n" +
 	"\bTxStatus\x12\x19\n" +
 	"\x15TX_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11TX_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13TX_STATUS_COMMITTED\x10\x02\x12\x16\n" +
 	"\x12TX_STATUS_REJECTED\x10\x03\x12\x15\n" +
 	"\x11TX_STATUS_EXPIRED\x10\x04\x12\x15\n" +
-	"\x11TX_STATUS_UNKNOWN\x10\x052\x8f\x05\n" +
+	"\x11TX_STATUS_UNKNOWN\x10\x05*L\n" +
+	"\x06Detail\x12\x16\n" +
+	"\x12DETAIL_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13DETAIL_TRANSACTIONS\x10\x01\x12\x11\n" +
+	"\rDETAIL_EVENTS\x10\x022\xb9\x06\n" +
 	"\rLedgerService\x12M\n" +
 	"\x06Submit\x12 .althing.ledger.v1.SubmitRequest\x1a!.althing.ledger.v1.SubmitResponse\x12c\n" +
 	"\fSubmitStream\x12&.althing.ledger.v1.SubmitStreamRequest\x1a'.althing.ledger.v1.SubmitStreamResponse(\x010\x01\x12e\n" +
@@ -1273,7 +2365,10 @@ const file_althing_ledger_v1_service_proto_rawDesc = "" +
 	"\x0fWaitTransaction\x12).althing.ledger.v1.WaitTransactionRequest\x1a*.althing.ledger.v1.WaitTransactionResponse\x12S\n" +
 	"\bGetBlock\x12\".althing.ledger.v1.GetBlockRequest\x1a#.althing.ledger.v1.GetBlockResponse\x12V\n" +
 	"\tGetStatus\x12#.althing.ledger.v1.GetStatusRequest\x1a$.althing.ledger.v1.GetStatusResponse\x12L\n" +
-	"\x05Watch\x12\x1f.althing.ledger.v1.WatchRequest\x1a .althing.ledger.v1.WatchResponse0\x01BHZFgithub.com/althing-ledger/althing/proto/gen/althing/ledger/v1;ledgerv1b\x06proto3"
+	"\x05Watch\x12\x1f.althing.ledger.v1.WatchRequest\x1a .althing.ledger.v1.WatchResponse0\x01\x12Y\n" +
+	"\n" +
+	"GetLineage\x12$.althing.ledger.v1.GetLineageRequest\x1a%.althing.ledger.v1.GetLineageResponse\x12M\n" +
+	"\x06Attest\x12 .althing.ledger.v1.AttestRequest\x1a!.althing.ledger.v1.AttestResponseBHZFgithub.com/althing-ledger/althing/proto/gen/althing/ledger/v1;ledgerv1b\x06proto3"
 
 var (
 	file_althing_ledger_v1_service_proto_rawDescOnce sync.Once
@@ -1287,67 +2382,102 @@ func file_althing_ledger_v1_service_proto_rawDescGZIP() []byte {
 	return file_althing_ledger_v1_service_proto_rawDescData
 }
 
-var file_althing_ledger_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_althing_ledger_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_althing_ledger_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_althing_ledger_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_althing_ledger_v1_service_proto_goTypes = []any{
 	(TxStatus)(0),                   // 0: althing.ledger.v1.TxStatus
-	(*SubmitRequest)(nil),           // 1: althing.ledger.v1.SubmitRequest
-	(*SubmitResponse)(nil),          // 2: althing.ledger.v1.SubmitResponse
-	(*SubmitStreamRequest)(nil),     // 3: althing.ledger.v1.SubmitStreamRequest
-	(*SubmitStreamResponse)(nil),    // 4: althing.ledger.v1.SubmitStreamResponse
-	(*GetTransactionRequest)(nil),   // 5: althing.ledger.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),  // 6: althing.ledger.v1.GetTransactionResponse
-	(*WaitTransactionRequest)(nil),  // 7: althing.ledger.v1.WaitTransactionRequest
-	(*WaitTransactionResponse)(nil), // 8: althing.ledger.v1.WaitTransactionResponse
-	(*GetBlockRequest)(nil),         // 9: althing.ledger.v1.GetBlockRequest
-	(*GetBlockResponse)(nil),        // 10: althing.ledger.v1.GetBlockResponse
-	(*Block)(nil),                   // 11: althing.ledger.v1.Block
-	(*GetStatusRequest)(nil),        // 12: althing.ledger.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),       // 13: althing.ledger.v1.GetStatusResponse
-	(*Peer)(nil),                    // 14: althing.ledger.v1.Peer
-	(*WatchRequest)(nil),            // 15: althing.ledger.v1.WatchRequest
-	(*WatchResponse)(nil),           // 16: althing.ledger.v1.WatchResponse
-	(*TxOutcome)(nil),               // 17: althing.ledger.v1.TxOutcome
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
+	(Detail)(0),                     // 1: althing.ledger.v1.Detail
+	(*SubmitRequest)(nil),           // 2: althing.ledger.v1.SubmitRequest
+	(*SubmitResponse)(nil),          // 3: althing.ledger.v1.SubmitResponse
+	(*SubmitStreamRequest)(nil),     // 4: althing.ledger.v1.SubmitStreamRequest
+	(*SubmitStreamResponse)(nil),    // 5: althing.ledger.v1.SubmitStreamResponse
+	(*GetTransactionRequest)(nil),   // 6: althing.ledger.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),  // 7: althing.ledger.v1.GetTransactionResponse
+	(*WaitTransactionRequest)(nil),  // 8: althing.ledger.v1.WaitTransactionRequest
+	(*WaitTransactionResponse)(nil), // 9: althing.ledger.v1.WaitTransactionResponse
+	(*GetBlockRequest)(nil),         // 10: althing.ledger.v1.GetBlockRequest
+	(*GetBlockResponse)(nil),        // 11: althing.ledger.v1.GetBlockResponse
+	(*GetLineageRequest)(nil),       // 12: althing.ledger.v1.GetLineageRequest
+	(*GetLineageResponse)(nil),      // 13: althing.ledger.v1.GetLineageResponse
+	(*AttestRequest)(nil),           // 14: althing.ledger.v1.AttestRequest
+	(*AttestResponse)(nil),          // 15: althing.ledger.v1.AttestResponse
+	(*Block)(nil),                   // 16: althing.ledger.v1.Block
+	(*GetStatusRequest)(nil),        // 17: althing.ledger.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),       // 18: althing.ledger.v1.GetStatusResponse
+	(*Progress)(nil),                // 19: althing.ledger.v1.Progress
+	(*ValidatorProgress)(nil),       // 20: althing.ledger.v1.ValidatorProgress
+	(*Peer)(nil),                    // 21: althing.ledger.v1.Peer
+	(*WatchRequest)(nil),            // 22: althing.ledger.v1.WatchRequest
+	(*Filter)(nil),                  // 23: althing.ledger.v1.Filter
+	(*WatchResponse)(nil),           // 24: althing.ledger.v1.WatchResponse
+	(*WatchedTransaction)(nil),      // 25: althing.ledger.v1.WatchedTransaction
+	(*WatchedEvent)(nil),            // 26: althing.ledger.v1.WatchedEvent
+	(*Heartbeat)(nil),               // 27: althing.ledger.v1.Heartbeat
+	(*TxOutcome)(nil),               // 28: althing.ledger.v1.TxOutcome
+	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
+	(*v1.TransactionProof)(nil),     // 30: althing.proof.v1.TransactionProof
+	(*v1.BlockProof)(nil),           // 31: althing.proof.v1.BlockProof
+	(*v1.Lineage)(nil),              // 32: althing.proof.v1.Lineage
+	(*v1.SignedHeader)(nil),         // 33: althing.proof.v1.SignedHeader
+	(*Event)(nil),                   // 34: althing.ledger.v1.Event
 }
 var file_althing_ledger_v1_service_proto_depIdxs = []int32{
 	0,  // 0: althing.ledger.v1.SubmitResponse.status:type_name -> althing.ledger.v1.TxStatus
-	17, // 1: althing.ledger.v1.SubmitResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
+	28, // 1: althing.ledger.v1.SubmitResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
 	0,  // 2: althing.ledger.v1.SubmitStreamResponse.status:type_name -> althing.ledger.v1.TxStatus
-	17, // 3: althing.ledger.v1.SubmitStreamResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
-	18, // 4: althing.ledger.v1.GetTransactionRequest.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 3: althing.ledger.v1.SubmitStreamResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
+	29, // 4: althing.ledger.v1.GetTransactionRequest.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: althing.ledger.v1.GetTransactionResponse.status:type_name -> althing.ledger.v1.TxStatus
-	17, // 6: althing.ledger.v1.GetTransactionResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
-	18, // 7: althing.ledger.v1.WaitTransactionRequest.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 8: althing.ledger.v1.WaitTransactionResponse.status:type_name -> althing.ledger.v1.TxStatus
-	17, // 9: althing.ledger.v1.WaitTransactionResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
-	11, // 10: althing.ledger.v1.GetBlockResponse.block:type_name -> althing.ledger.v1.Block
-	18, // 11: althing.ledger.v1.Block.time:type_name -> google.protobuf.Timestamp
-	17, // 12: althing.ledger.v1.Block.outcomes:type_name -> althing.ledger.v1.TxOutcome
-	18, // 13: althing.ledger.v1.GetStatusResponse.block_time:type_name -> google.protobuf.Timestamp
-	14, // 14: althing.ledger.v1.GetStatusResponse.peers:type_name -> althing.ledger.v1.Peer
-	18, // 15: althing.ledger.v1.GetStatusResponse.now:type_name -> google.protobuf.Timestamp
-	18, // 16: althing.ledger.v1.Peer.since:type_name -> google.protobuf.Timestamp
-	11, // 17: althing.ledger.v1.WatchResponse.block:type_name -> althing.ledger.v1.Block
-	1,  // 18: althing.ledger.v1.LedgerService.Submit:input_type -> althing.ledger.v1.SubmitRequest
-	3,  // 19: althing.ledger.v1.LedgerService.SubmitStream:input_type -> althing.ledger.v1.SubmitStreamRequest
-	5,  // 20: althing.ledger.v1.LedgerService.GetTransaction:input_type -> althing.ledger.v1.GetTransactionRequest
-	7,  // 21: althing.ledger.v1.LedgerService.WaitTransaction:input_type -> althing.ledger.v1.WaitTransactionRequest
-	9,  // 22: althing.ledger.v1.LedgerService.GetBlock:input_type -> althing.ledger.v1.GetBlockRequest
-	12, // 23: althing.ledger.v1.LedgerService.GetStatus:input_type -> althing.ledger.v1.GetStatusRequest
-	15, // 24: althing.ledger.v1.LedgerService.Watch:input_type -> althing.ledger.v1.WatchRequest
-	2,  // 25: althing.ledger.v1.LedgerService.Submit:output_type -> althing.ledger.v1.SubmitResponse
-	4,  // 26: althing.ledger.v1.LedgerService.SubmitStream:output_type -> althing.ledger.v1.SubmitStreamResponse
-	6,  // 27: althing.ledger.v1.LedgerService.GetTransaction:output_type -> althing.ledger.v1.GetTransactionResponse
-	8,  // 28: althing.ledger.v1.LedgerService.WaitTransaction:output_type -> althing.ledger.v1.WaitTransactionResponse
-	10, // 29: althing.ledger.v1.LedgerService.GetBlock:output_type -> althing.ledger.v1.GetBlockResponse
-	13, // 30: althing.ledger.v1.LedgerService.GetStatus:output_type -> althing.ledger.v1.GetStatusResponse
-	16, // 31: althing.ledger.v1.LedgerService.Watch:output_type -> althing.ledger.v1.WatchResponse
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	28, // 6: althing.ledger.v1.GetTransactionResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
+	30, // 7: althing.ledger.v1.GetTransactionResponse.proof:type_name -> althing.proof.v1.TransactionProof
+	29, // 8: althing.ledger.v1.WaitTransactionRequest.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 9: althing.ledger.v1.WaitTransactionResponse.status:type_name -> althing.ledger.v1.TxStatus
+	28, // 10: althing.ledger.v1.WaitTransactionResponse.outcome:type_name -> althing.ledger.v1.TxOutcome
+	16, // 11: althing.ledger.v1.GetBlockResponse.block:type_name -> althing.ledger.v1.Block
+	31, // 12: althing.ledger.v1.GetBlockResponse.proof:type_name -> althing.proof.v1.BlockProof
+	32, // 13: althing.ledger.v1.GetLineageResponse.lineage:type_name -> althing.proof.v1.Lineage
+	33, // 14: althing.ledger.v1.GetLineageResponse.newest:type_name -> althing.proof.v1.SignedHeader
+	29, // 15: althing.ledger.v1.Block.time:type_name -> google.protobuf.Timestamp
+	28, // 16: althing.ledger.v1.Block.outcomes:type_name -> althing.ledger.v1.TxOutcome
+	29, // 17: althing.ledger.v1.GetStatusResponse.block_time:type_name -> google.protobuf.Timestamp
+	21, // 18: althing.ledger.v1.GetStatusResponse.peers:type_name -> althing.ledger.v1.Peer
+	29, // 19: althing.ledger.v1.GetStatusResponse.now:type_name -> google.protobuf.Timestamp
+	19, // 20: althing.ledger.v1.GetStatusResponse.progress:type_name -> althing.ledger.v1.Progress
+	29, // 21: althing.ledger.v1.Progress.since:type_name -> google.protobuf.Timestamp
+	20, // 22: althing.ledger.v1.Progress.validators:type_name -> althing.ledger.v1.ValidatorProgress
+	29, // 23: althing.ledger.v1.Peer.since:type_name -> google.protobuf.Timestamp
+	1,  // 24: althing.ledger.v1.WatchRequest.detail:type_name -> althing.ledger.v1.Detail
+	23, // 25: althing.ledger.v1.WatchRequest.filter:type_name -> althing.ledger.v1.Filter
+	16, // 26: althing.ledger.v1.WatchResponse.block:type_name -> althing.ledger.v1.Block
+	25, // 27: althing.ledger.v1.WatchResponse.transaction:type_name -> althing.ledger.v1.WatchedTransaction
+	26, // 28: althing.ledger.v1.WatchResponse.event:type_name -> althing.ledger.v1.WatchedEvent
+	27, // 29: althing.ledger.v1.WatchResponse.heartbeat:type_name -> althing.ledger.v1.Heartbeat
+	31, // 30: althing.ledger.v1.WatchResponse.proof:type_name -> althing.proof.v1.BlockProof
+	28, // 31: althing.ledger.v1.WatchedTransaction.outcome:type_name -> althing.ledger.v1.TxOutcome
+	34, // 32: althing.ledger.v1.WatchedEvent.event:type_name -> althing.ledger.v1.Event
+	2,  // 33: althing.ledger.v1.LedgerService.Submit:input_type -> althing.ledger.v1.SubmitRequest
+	4,  // 34: althing.ledger.v1.LedgerService.SubmitStream:input_type -> althing.ledger.v1.SubmitStreamRequest
+	6,  // 35: althing.ledger.v1.LedgerService.GetTransaction:input_type -> althing.ledger.v1.GetTransactionRequest
+	8,  // 36: althing.ledger.v1.LedgerService.WaitTransaction:input_type -> althing.ledger.v1.WaitTransactionRequest
+	10, // 37: althing.ledger.v1.LedgerService.GetBlock:input_type -> althing.ledger.v1.GetBlockRequest
+	17, // 38: althing.ledger.v1.LedgerService.GetStatus:input_type -> althing.ledger.v1.GetStatusRequest
+	22, // 39: althing.ledger.v1.LedgerService.Watch:input_type -> althing.ledger.v1.WatchRequest
+	12, // 40: althing.ledger.v1.LedgerService.GetLineage:input_type -> althing.ledger.v1.GetLineageRequest
+	14, // 41: althing.ledger.v1.LedgerService.Attest:input_type -> althing.ledger.v1.AttestRequest
+	3,  // 42: althing.ledger.v1.LedgerService.Submit:output_type -> althing.ledger.v1.SubmitResponse
+	5,  // 43: althing.ledger.v1.LedgerService.SubmitStream:output_type -> althing.ledger.v1.SubmitStreamResponse
+	7,  // 44: althing.ledger.v1.LedgerService.GetTransaction:output_type -> althing.ledger.v1.GetTransactionResponse
+	9,  // 45: althing.ledger.v1.LedgerService.WaitTransaction:output_type -> althing.ledger.v1.WaitTransactionResponse
+	11, // 46: althing.ledger.v1.LedgerService.GetBlock:output_type -> althing.ledger.v1.GetBlockResponse
+	18, // 47: althing.ledger.v1.LedgerService.GetStatus:output_type -> althing.ledger.v1.GetStatusResponse
+	24, // 48: althing.ledger.v1.LedgerService.Watch:output_type -> althing.ledger.v1.WatchResponse
+	13, // 49: althing.ledger.v1.LedgerService.GetLineage:output_type -> althing.ledger.v1.GetLineageResponse
+	15, // 50: althing.ledger.v1.LedgerService.Attest:output_type -> althing.ledger.v1.AttestResponse
+	42, // [42:51] is the sub-list for method output_type
+	33, // [33:42] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_althing_ledger_v1_service_proto_init() }
@@ -1356,13 +2486,19 @@ func file_althing_ledger_v1_service_proto_init() {
 		return
 	}
 	file_althing_ledger_v1_result_proto_init()
+	file_althing_ledger_v1_service_proto_msgTypes[22].OneofWrappers = []any{
+		(*WatchResponse_Block)(nil),
+		(*WatchResponse_Transaction)(nil),
+		(*WatchResponse_Event)(nil),
+		(*WatchResponse_Heartbeat)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_althing_ledger_v1_service_proto_rawDesc), len(file_althing_ledger_v1_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   16,
+			NumEnums:      2,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

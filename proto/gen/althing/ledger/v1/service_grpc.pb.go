@@ -26,6 +26,8 @@ const (
 	LedgerService_GetBlock_FullMethodName        = "/althing.ledger.v1.LedgerService/GetBlock"
 	LedgerService_GetStatus_FullMethodName       = "/althing.ledger.v1.LedgerService/GetStatus"
 	LedgerService_Watch_FullMethodName           = "/althing.ledger.v1.LedgerService/Watch"
+	LedgerService_GetLineage_FullMethodName      = "/althing.ledger.v1.LedgerService/GetLineage"
+	LedgerService_Attest_FullMethodName          = "/althing.ledger.v1.LedgerService/Attest"
 )
 
 // LedgerServiceClient is the client API for LedgerService service.
@@ -48,8 +50,13 @@ type LedgerServiceClient interface {
 	WaitTransaction(ctx context.Context, in *WaitTransactionRequest, opts ...grpc.CallOption) (*WaitTransactionResponse, error)
 	GetBlock(ctx context.Context, in *GetBlockRequest, opts ...grpc.CallOption) (*GetBlockResponse, error)
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
-	// Watch streams blocks with the outcomes of their transactions, from any kept height, without a gap.
+	// Watch streams what is committed, from any kept height, without a gap or a repeat.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
+	// GetLineage answers the changes of the validators, oldest first.
+	GetLineage(ctx context.Context, in *GetLineageRequest, opts ...grpc.CallOption) (*GetLineageResponse, error)
+	// Attest answers a transaction's outcome as a COSE_Sign1 message that the answering node signs with its node key. It is
+	// that node's word, for software that knows COSE and no ledger; what needs no trust is the proof of GetTransaction.
+	Attest(ctx context.Context, in *AttestRequest, opts ...grpc.CallOption) (*AttestResponse, error)
 }
 
 type ledgerServiceClient struct {
@@ -142,6 +149,26 @@ func (c *ledgerServiceClient) Watch(ctx context.Context, in *WatchRequest, opts 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type LedgerService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 
+func (c *ledgerServiceClient) GetLineage(ctx context.Context, in *GetLineageRequest, opts ...grpc.CallOption) (*GetLineageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetLineageResponse)
+	err := c.cc.Invoke(ctx, LedgerService_GetLineage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerServiceClient) Attest(ctx context.Context, in *AttestRequest, opts ...grpc.CallOption) (*AttestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AttestResponse)
+	err := c.cc.Invoke(ctx, LedgerService_Attest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LedgerServiceServer is the server API for LedgerService service.
 // All implementations must embed UnimplementedLedgerServiceServer
 // for forward compatibility.
@@ -162,8 +189,13 @@ type LedgerServiceServer interface {
 	WaitTransaction(context.Context, *WaitTransactionRequest) (*WaitTransactionResponse, error)
 	GetBlock(context.Context, *GetBlockRequest) (*GetBlockResponse, error)
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
-	// Watch streams blocks with the outcomes of their transactions, from any kept height, without a gap.
+	// Watch streams what is committed, from any kept height, without a gap or a repeat.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
+	// GetLineage answers the changes of the validators, oldest first.
+	GetLineage(context.Context, *GetLineageRequest) (*GetLineageResponse, error)
+	// Attest answers a transaction's outcome as a COSE_Sign1 message that the answering node signs with its node key. It is
+	// that node's word, for software that knows COSE and no ledger; what needs no trust is the proof of GetTransaction.
+	Attest(context.Context, *AttestRequest) (*AttestResponse, error)
 	mustEmbedUnimplementedLedgerServiceServer()
 }
 
@@ -194,6 +226,12 @@ func (UnimplementedLedgerServiceServer) GetStatus(context.Context, *GetStatusReq
 }
 func (UnimplementedLedgerServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedLedgerServiceServer) GetLineage(context.Context, *GetLineageRequest) (*GetLineageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetLineage not implemented")
+}
+func (UnimplementedLedgerServiceServer) Attest(context.Context, *AttestRequest) (*AttestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Attest not implemented")
 }
 func (UnimplementedLedgerServiceServer) mustEmbedUnimplementedLedgerServiceServer() {}
 func (UnimplementedLedgerServiceServer) testEmbeddedByValue()                       {}
@@ -324,6 +362,42 @@ func _LedgerService_Watch_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type LedgerService_WatchServer = grpc.ServerStreamingServer[WatchResponse]
 
+func _LedgerService_GetLineage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetLineageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).GetLineage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_GetLineage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).GetLineage(ctx, req.(*GetLineageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LedgerService_Attest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AttestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).Attest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_Attest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).Attest(ctx, req.(*AttestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LedgerService_ServiceDesc is the grpc.ServiceDesc for LedgerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -350,6 +424,14 @@ var LedgerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetStatus",
 			Handler:    _LedgerService_GetStatus_Handler,
+		},
+		{
+			MethodName: "GetLineage",
+			Handler:    _LedgerService_GetLineage_Handler,
+		},
+		{
+			MethodName: "Attest",
+			Handler:    _LedgerService_Attest_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -11,7 +11,9 @@ package ledgerv1
 import (
 	v1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	v11 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
-	v13 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
+	v14 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
+	v15 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
+	v13 "github.com/althing-ledger/althing/proto/gen/althing/membership/v1"
 	v12 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -181,7 +183,7 @@ func (x *Body) GetOperations() []*Operation {
 // Operation is one change.
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who acts.
+	// Who acts. Empty inside a proposal: there the members act.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// Types that are valid to be assigned to Kind:
 	//
@@ -190,6 +192,7 @@ type Operation struct {
 	//	*Operation_AccountAddKey
 	//	*Operation_AccountRevokeKey
 	//	*Operation_AccountRotateKey
+	//	*Operation_AccountSetTokenKeys
 	//	*Operation_AssetCreate
 	//	*Operation_AssetMint
 	//	*Operation_AssetBurn
@@ -200,6 +203,22 @@ type Operation struct {
 	//	*Operation_AssetCancelHold
 	//	*Operation_RecordSetCollection
 	//	*Operation_RecordPut
+	//	*Operation_NodeAdd
+	//	*Operation_NodeRemove
+	//	*Operation_NodeSetAddresses
+	//	*Operation_NodeSetPower
+	//	*Operation_NodeRotateKey
+	//	*Operation_ValidatorRotateKey
+	//	*Operation_ProposalCreate
+	//	*Operation_ProposalVote
+	//	*Operation_ProposalWithdraw
+	//	*Operation_CharterSet
+	//	*Operation_UpgradeSchedule
+	//	*Operation_OrgAdmit
+	//	*Operation_OrgSuspend
+	//	*Operation_OrgResume
+	//	*Operation_OrgRemove
+	//	*Operation_OrgSetAllotment
 	Kind          isOperation_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -289,6 +308,15 @@ func (x *Operation) GetAccountRotateKey() *v1.RotateKey {
 	if x != nil {
 		if x, ok := x.Kind.(*Operation_AccountRotateKey); ok {
 			return x.AccountRotateKey
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetAccountSetTokenKeys() *v1.SetTokenKeys {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_AccountSetTokenKeys); ok {
+			return x.AccountSetTokenKeys
 		}
 	}
 	return nil
@@ -384,6 +412,150 @@ func (x *Operation) GetRecordPut() *v12.Put {
 	return nil
 }
 
+func (x *Operation) GetNodeAdd() *v13.AddNode {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_NodeAdd); ok {
+			return x.NodeAdd
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetNodeRemove() *v13.RemoveNode {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_NodeRemove); ok {
+			return x.NodeRemove
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetNodeSetAddresses() *v13.SetAddresses {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_NodeSetAddresses); ok {
+			return x.NodeSetAddresses
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetNodeSetPower() *v13.SetPower {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_NodeSetPower); ok {
+			return x.NodeSetPower
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetNodeRotateKey() *v13.RotateNodeKey {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_NodeRotateKey); ok {
+			return x.NodeRotateKey
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetValidatorRotateKey() *v13.RotateValidatorKey {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_ValidatorRotateKey); ok {
+			return x.ValidatorRotateKey
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetProposalCreate() *Propose {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_ProposalCreate); ok {
+			return x.ProposalCreate
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetProposalVote() *v14.Vote {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_ProposalVote); ok {
+			return x.ProposalVote
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetProposalWithdraw() *v14.Withdraw {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_ProposalWithdraw); ok {
+			return x.ProposalWithdraw
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetCharterSet() *v14.SetCharter {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_CharterSet); ok {
+			return x.CharterSet
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetUpgradeSchedule() *v14.ScheduleUpgrade {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_UpgradeSchedule); ok {
+			return x.UpgradeSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetOrgAdmit() *v1.AdmitOrg {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_OrgAdmit); ok {
+			return x.OrgAdmit
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetOrgSuspend() *v1.SuspendOrg {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_OrgSuspend); ok {
+			return x.OrgSuspend
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetOrgResume() *v1.ResumeOrg {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_OrgResume); ok {
+			return x.OrgResume
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetOrgRemove() *v1.RemoveOrg {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_OrgRemove); ok {
+			return x.OrgRemove
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetOrgSetAllotment() *v1.SetAllotment {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_OrgSetAllotment); ok {
+			return x.OrgSetAllotment
+		}
+	}
+	return nil
+}
+
 type isOperation_Kind interface {
 	isOperation_Kind()
 }
@@ -406,6 +578,10 @@ type Operation_AccountRevokeKey struct {
 
 type Operation_AccountRotateKey struct {
 	AccountRotateKey *v1.RotateKey `protobuf:"bytes,14,opt,name=account_rotate_key,json=accountRotateKey,proto3,oneof"`
+}
+
+type Operation_AccountSetTokenKeys struct {
+	AccountSetTokenKeys *v1.SetTokenKeys `protobuf:"bytes,15,opt,name=account_set_token_keys,json=accountSetTokenKeys,proto3,oneof"`
 }
 
 type Operation_AssetCreate struct {
@@ -448,6 +624,70 @@ type Operation_RecordPut struct {
 	RecordPut *v12.Put `protobuf:"bytes,31,opt,name=record_put,json=recordPut,proto3,oneof"`
 }
 
+type Operation_NodeAdd struct {
+	NodeAdd *v13.AddNode `protobuf:"bytes,40,opt,name=node_add,json=nodeAdd,proto3,oneof"`
+}
+
+type Operation_NodeRemove struct {
+	NodeRemove *v13.RemoveNode `protobuf:"bytes,41,opt,name=node_remove,json=nodeRemove,proto3,oneof"`
+}
+
+type Operation_NodeSetAddresses struct {
+	NodeSetAddresses *v13.SetAddresses `protobuf:"bytes,42,opt,name=node_set_addresses,json=nodeSetAddresses,proto3,oneof"`
+}
+
+type Operation_NodeSetPower struct {
+	NodeSetPower *v13.SetPower `protobuf:"bytes,43,opt,name=node_set_power,json=nodeSetPower,proto3,oneof"`
+}
+
+type Operation_NodeRotateKey struct {
+	NodeRotateKey *v13.RotateNodeKey `protobuf:"bytes,44,opt,name=node_rotate_key,json=nodeRotateKey,proto3,oneof"`
+}
+
+type Operation_ValidatorRotateKey struct {
+	ValidatorRotateKey *v13.RotateValidatorKey `protobuf:"bytes,45,opt,name=validator_rotate_key,json=validatorRotateKey,proto3,oneof"`
+}
+
+type Operation_ProposalCreate struct {
+	ProposalCreate *Propose `protobuf:"bytes,50,opt,name=proposal_create,json=proposalCreate,proto3,oneof"`
+}
+
+type Operation_ProposalVote struct {
+	ProposalVote *v14.Vote `protobuf:"bytes,51,opt,name=proposal_vote,json=proposalVote,proto3,oneof"`
+}
+
+type Operation_ProposalWithdraw struct {
+	ProposalWithdraw *v14.Withdraw `protobuf:"bytes,52,opt,name=proposal_withdraw,json=proposalWithdraw,proto3,oneof"`
+}
+
+type Operation_CharterSet struct {
+	CharterSet *v14.SetCharter `protobuf:"bytes,53,opt,name=charter_set,json=charterSet,proto3,oneof"`
+}
+
+type Operation_UpgradeSchedule struct {
+	UpgradeSchedule *v14.ScheduleUpgrade `protobuf:"bytes,54,opt,name=upgrade_schedule,json=upgradeSchedule,proto3,oneof"`
+}
+
+type Operation_OrgAdmit struct {
+	OrgAdmit *v1.AdmitOrg `protobuf:"bytes,60,opt,name=org_admit,json=orgAdmit,proto3,oneof"`
+}
+
+type Operation_OrgSuspend struct {
+	OrgSuspend *v1.SuspendOrg `protobuf:"bytes,61,opt,name=org_suspend,json=orgSuspend,proto3,oneof"`
+}
+
+type Operation_OrgResume struct {
+	OrgResume *v1.ResumeOrg `protobuf:"bytes,62,opt,name=org_resume,json=orgResume,proto3,oneof"`
+}
+
+type Operation_OrgRemove struct {
+	OrgRemove *v1.RemoveOrg `protobuf:"bytes,63,opt,name=org_remove,json=orgRemove,proto3,oneof"`
+}
+
+type Operation_OrgSetAllotment struct {
+	OrgSetAllotment *v1.SetAllotment `protobuf:"bytes,64,opt,name=org_set_allotment,json=orgSetAllotment,proto3,oneof"`
+}
+
 func (*Operation_AccountCreate) isOperation_Kind() {}
 
 func (*Operation_AccountSetRoles) isOperation_Kind() {}
@@ -457,6 +697,8 @@ func (*Operation_AccountAddKey) isOperation_Kind() {}
 func (*Operation_AccountRevokeKey) isOperation_Kind() {}
 
 func (*Operation_AccountRotateKey) isOperation_Kind() {}
+
+func (*Operation_AccountSetTokenKeys) isOperation_Kind() {}
 
 func (*Operation_AssetCreate) isOperation_Kind() {}
 
@@ -478,12 +720,100 @@ func (*Operation_RecordSetCollection) isOperation_Kind() {}
 
 func (*Operation_RecordPut) isOperation_Kind() {}
 
+func (*Operation_NodeAdd) isOperation_Kind() {}
+
+func (*Operation_NodeRemove) isOperation_Kind() {}
+
+func (*Operation_NodeSetAddresses) isOperation_Kind() {}
+
+func (*Operation_NodeSetPower) isOperation_Kind() {}
+
+func (*Operation_NodeRotateKey) isOperation_Kind() {}
+
+func (*Operation_ValidatorRotateKey) isOperation_Kind() {}
+
+func (*Operation_ProposalCreate) isOperation_Kind() {}
+
+func (*Operation_ProposalVote) isOperation_Kind() {}
+
+func (*Operation_ProposalWithdraw) isOperation_Kind() {}
+
+func (*Operation_CharterSet) isOperation_Kind() {}
+
+func (*Operation_UpgradeSchedule) isOperation_Kind() {}
+
+func (*Operation_OrgAdmit) isOperation_Kind() {}
+
+func (*Operation_OrgSuspend) isOperation_Kind() {}
+
+func (*Operation_OrgResume) isOperation_Kind() {}
+
+func (*Operation_OrgRemove) isOperation_Kind() {}
+
+func (*Operation_OrgSetAllotment) isOperation_Kind() {}
+
+// Propose puts operations to the vote of the members, and votes yes for the acting account's org. Demands the role `admin` or
+// `proposer`, and that the charter lets the org propose them. If one vote is enough, it executes them at once.
+type Propose struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For people: at most 256 bytes.
+	Title string `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
+	// Applied in order, all or none. Only what a vote can decide: nodes, organisations, accounts, the charter, upgrades.
+	Operations    []*Operation `protobuf:"bytes,2,rep,name=operations,proto3" json:"operations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Propose) Reset() {
+	*x = Propose{}
+	mi := &file_althing_ledger_v1_tx_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Propose) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Propose) ProtoMessage() {}
+
+func (x *Propose) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_ledger_v1_tx_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Propose.ProtoReflect.Descriptor instead.
+func (*Propose) Descriptor() ([]byte, []int) {
+	return file_althing_ledger_v1_tx_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Propose) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Propose) GetOperations() []*Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
 // Signature is one key's signature for one account.
 type Signature struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	PublicKey     []byte                 `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
-	Scheme        v13.SignatureScheme    `protobuf:"varint,3,opt,name=scheme,proto3,enum=althing.keys.v1.SignatureScheme" json:"scheme,omitempty"`
+	Scheme        v15.SignatureScheme    `protobuf:"varint,3,opt,name=scheme,proto3,enum=althing.keys.v1.SignatureScheme" json:"scheme,omitempty"`
 	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -491,7 +821,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_althing_ledger_v1_tx_proto_msgTypes[3]
+	mi := &file_althing_ledger_v1_tx_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +833,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_ledger_v1_tx_proto_msgTypes[3]
+	mi := &file_althing_ledger_v1_tx_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +846,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_althing_ledger_v1_tx_proto_rawDescGZIP(), []int{3}
+	return file_althing_ledger_v1_tx_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Signature) GetAccount() string {
@@ -533,11 +863,11 @@ func (x *Signature) GetPublicKey() []byte {
 	return nil
 }
 
-func (x *Signature) GetScheme() v13.SignatureScheme {
+func (x *Signature) GetScheme() v15.SignatureScheme {
 	if x != nil {
 		return x.Scheme
 	}
-	return v13.SignatureScheme(0)
+	return v15.SignatureScheme(0)
 }
 
 func (x *Signature) GetSignature() []byte {
@@ -551,7 +881,7 @@ var File_althing_ledger_v1_tx_proto protoreflect.FileDescriptor
 
 const file_althing_ledger_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"\x1aalthing/ledger/v1/tx.proto\x12\x11althing.ledger.v1\x1a\"althing/accounts/v1/accounts.proto\x1a\x1ealthing/assets/v1/assets.proto\x1a\x1aalthing/keys/v1/keys.proto\x1a althing/records/v1/records.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n" +
+	"\x1aalthing/ledger/v1/tx.proto\x12\x11althing.ledger.v1\x1a\"althing/accounts/v1/accounts.proto\x1a\x1ealthing/assets/v1/assets.proto\x1a&althing/governance/v1/governance.proto\x1a\x1aalthing/keys/v1/keys.proto\x1a&althing/membership/v1/membership.proto\x1a althing/records/v1/records.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n" +
 	"\x02Tx\x12\x12\n" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12<\n" +
 	"\n" +
@@ -566,7 +896,7 @@ const file_althing_ledger_v1_tx_proto_rawDesc = "" +
 	"\x04memo\x18\x05 \x01(\tR\x04memo\x12<\n" +
 	"\n" +
 	"operations\x18\x06 \x03(\v2\x1c.althing.ledger.v1.OperationR\n" +
-	"operations\"\xe2\b\n" +
+	"operations\"\xd7\x12\n" +
 	"\tOperation\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12D\n" +
 	"\x0eaccount_create\x18\n" +
@@ -574,7 +904,8 @@ const file_althing_ledger_v1_tx_proto_rawDesc = "" +
 	"\x11account_set_roles\x18\v \x01(\v2\x1d.althing.accounts.v1.SetRolesH\x00R\x0faccountSetRoles\x12E\n" +
 	"\x0faccount_add_key\x18\f \x01(\v2\x1b.althing.accounts.v1.AddKeyH\x00R\raccountAddKey\x12N\n" +
 	"\x12account_revoke_key\x18\r \x01(\v2\x1e.althing.accounts.v1.RevokeKeyH\x00R\x10accountRevokeKey\x12N\n" +
-	"\x12account_rotate_key\x18\x0e \x01(\v2\x1e.althing.accounts.v1.RotateKeyH\x00R\x10accountRotateKey\x12>\n" +
+	"\x12account_rotate_key\x18\x0e \x01(\v2\x1e.althing.accounts.v1.RotateKeyH\x00R\x10accountRotateKey\x12X\n" +
+	"\x16account_set_token_keys\x18\x0f \x01(\v2!.althing.accounts.v1.SetTokenKeysH\x00R\x13accountSetTokenKeys\x12>\n" +
 	"\fasset_create\x18\x14 \x01(\v2\x19.althing.assets.v1.CreateH\x00R\vassetCreate\x128\n" +
 	"\n" +
 	"asset_mint\x18\x15 \x01(\v2\x17.althing.assets.v1.MintH\x00R\tassetMint\x128\n" +
@@ -587,8 +918,34 @@ const file_althing_ledger_v1_tx_proto_rawDesc = "" +
 	"\x11asset_cancel_hold\x18\x1b \x01(\v2\x1d.althing.assets.v1.CancelHoldH\x00R\x0fassetCancelHold\x12W\n" +
 	"\x15record_set_collection\x18\x1e \x01(\v2!.althing.records.v1.SetCollectionH\x00R\x13recordSetCollection\x128\n" +
 	"\n" +
-	"record_put\x18\x1f \x01(\v2\x17.althing.records.v1.PutH\x00R\trecordPutB\x06\n" +
-	"\x04kind\"\x9c\x01\n" +
+	"record_put\x18\x1f \x01(\v2\x17.althing.records.v1.PutH\x00R\trecordPut\x12;\n" +
+	"\bnode_add\x18( \x01(\v2\x1e.althing.membership.v1.AddNodeH\x00R\anodeAdd\x12D\n" +
+	"\vnode_remove\x18) \x01(\v2!.althing.membership.v1.RemoveNodeH\x00R\n" +
+	"nodeRemove\x12S\n" +
+	"\x12node_set_addresses\x18* \x01(\v2#.althing.membership.v1.SetAddressesH\x00R\x10nodeSetAddresses\x12G\n" +
+	"\x0enode_set_power\x18+ \x01(\v2\x1f.althing.membership.v1.SetPowerH\x00R\fnodeSetPower\x12N\n" +
+	"\x0fnode_rotate_key\x18, \x01(\v2$.althing.membership.v1.RotateNodeKeyH\x00R\rnodeRotateKey\x12]\n" +
+	"\x14validator_rotate_key\x18- \x01(\v2).althing.membership.v1.RotateValidatorKeyH\x00R\x12validatorRotateKey\x12E\n" +
+	"\x0fproposal_create\x182 \x01(\v2\x1a.althing.ledger.v1.ProposeH\x00R\x0eproposalCreate\x12B\n" +
+	"\rproposal_vote\x183 \x01(\v2\x1b.althing.governance.v1.VoteH\x00R\fproposalVote\x12N\n" +
+	"\x11proposal_withdraw\x184 \x01(\v2\x1f.althing.governance.v1.WithdrawH\x00R\x10proposalWithdraw\x12D\n" +
+	"\vcharter_set\x185 \x01(\v2!.althing.governance.v1.SetCharterH\x00R\n" +
+	"charterSet\x12S\n" +
+	"\x10upgrade_schedule\x186 \x01(\v2&.althing.governance.v1.ScheduleUpgradeH\x00R\x0fupgradeSchedule\x12<\n" +
+	"\torg_admit\x18< \x01(\v2\x1d.althing.accounts.v1.AdmitOrgH\x00R\borgAdmit\x12B\n" +
+	"\vorg_suspend\x18= \x01(\v2\x1f.althing.accounts.v1.SuspendOrgH\x00R\n" +
+	"orgSuspend\x12?\n" +
+	"\n" +
+	"org_resume\x18> \x01(\v2\x1e.althing.accounts.v1.ResumeOrgH\x00R\torgResume\x12?\n" +
+	"\n" +
+	"org_remove\x18? \x01(\v2\x1e.althing.accounts.v1.RemoveOrgH\x00R\torgRemove\x12O\n" +
+	"\x11org_set_allotment\x18@ \x01(\v2!.althing.accounts.v1.SetAllotmentH\x00R\x0forgSetAllotmentB\x06\n" +
+	"\x04kind\"]\n" +
+	"\aPropose\x12\x14\n" +
+	"\x05title\x18\x01 \x01(\tR\x05title\x12<\n" +
+	"\n" +
+	"operations\x18\x02 \x03(\v2\x1c.althing.ledger.v1.OperationR\n" +
+	"operations\"\x9c\x01\n" +
 	"\tSignature\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1d\n" +
 	"\n" +
@@ -608,55 +965,90 @@ func file_althing_ledger_v1_tx_proto_rawDescGZIP() []byte {
 	return file_althing_ledger_v1_tx_proto_rawDescData
 }
 
-var file_althing_ledger_v1_tx_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_althing_ledger_v1_tx_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_althing_ledger_v1_tx_proto_goTypes = []any{
-	(*Tx)(nil),                    // 0: althing.ledger.v1.Tx
-	(*Body)(nil),                  // 1: althing.ledger.v1.Body
-	(*Operation)(nil),             // 2: althing.ledger.v1.Operation
-	(*Signature)(nil),             // 3: althing.ledger.v1.Signature
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*v1.Create)(nil),             // 5: althing.accounts.v1.Create
-	(*v1.SetRoles)(nil),           // 6: althing.accounts.v1.SetRoles
-	(*v1.AddKey)(nil),             // 7: althing.accounts.v1.AddKey
-	(*v1.RevokeKey)(nil),          // 8: althing.accounts.v1.RevokeKey
-	(*v1.RotateKey)(nil),          // 9: althing.accounts.v1.RotateKey
-	(*v11.Create)(nil),            // 10: althing.assets.v1.Create
-	(*v11.Mint)(nil),              // 11: althing.assets.v1.Mint
-	(*v11.Burn)(nil),              // 12: althing.assets.v1.Burn
-	(*v11.Transfer)(nil),          // 13: althing.assets.v1.Transfer
-	(*v11.SetFrozen)(nil),         // 14: althing.assets.v1.SetFrozen
-	(*v11.OpenHold)(nil),          // 15: althing.assets.v1.OpenHold
-	(*v11.ReleaseHold)(nil),       // 16: althing.assets.v1.ReleaseHold
-	(*v11.CancelHold)(nil),        // 17: althing.assets.v1.CancelHold
-	(*v12.SetCollection)(nil),     // 18: althing.records.v1.SetCollection
-	(*v12.Put)(nil),               // 19: althing.records.v1.Put
-	(v13.SignatureScheme)(0),      // 20: althing.keys.v1.SignatureScheme
+	(*Tx)(nil),                     // 0: althing.ledger.v1.Tx
+	(*Body)(nil),                   // 1: althing.ledger.v1.Body
+	(*Operation)(nil),              // 2: althing.ledger.v1.Operation
+	(*Propose)(nil),                // 3: althing.ledger.v1.Propose
+	(*Signature)(nil),              // 4: althing.ledger.v1.Signature
+	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
+	(*v1.Create)(nil),              // 6: althing.accounts.v1.Create
+	(*v1.SetRoles)(nil),            // 7: althing.accounts.v1.SetRoles
+	(*v1.AddKey)(nil),              // 8: althing.accounts.v1.AddKey
+	(*v1.RevokeKey)(nil),           // 9: althing.accounts.v1.RevokeKey
+	(*v1.RotateKey)(nil),           // 10: althing.accounts.v1.RotateKey
+	(*v1.SetTokenKeys)(nil),        // 11: althing.accounts.v1.SetTokenKeys
+	(*v11.Create)(nil),             // 12: althing.assets.v1.Create
+	(*v11.Mint)(nil),               // 13: althing.assets.v1.Mint
+	(*v11.Burn)(nil),               // 14: althing.assets.v1.Burn
+	(*v11.Transfer)(nil),           // 15: althing.assets.v1.Transfer
+	(*v11.SetFrozen)(nil),          // 16: althing.assets.v1.SetFrozen
+	(*v11.OpenHold)(nil),           // 17: althing.assets.v1.OpenHold
+	(*v11.ReleaseHold)(nil),        // 18: althing.assets.v1.ReleaseHold
+	(*v11.CancelHold)(nil),         // 19: althing.assets.v1.CancelHold
+	(*v12.SetCollection)(nil),      // 20: althing.records.v1.SetCollection
+	(*v12.Put)(nil),                // 21: althing.records.v1.Put
+	(*v13.AddNode)(nil),            // 22: althing.membership.v1.AddNode
+	(*v13.RemoveNode)(nil),         // 23: althing.membership.v1.RemoveNode
+	(*v13.SetAddresses)(nil),       // 24: althing.membership.v1.SetAddresses
+	(*v13.SetPower)(nil),           // 25: althing.membership.v1.SetPower
+	(*v13.RotateNodeKey)(nil),      // 26: althing.membership.v1.RotateNodeKey
+	(*v13.RotateValidatorKey)(nil), // 27: althing.membership.v1.RotateValidatorKey
+	(*v14.Vote)(nil),               // 28: althing.governance.v1.Vote
+	(*v14.Withdraw)(nil),           // 29: althing.governance.v1.Withdraw
+	(*v14.SetCharter)(nil),         // 30: althing.governance.v1.SetCharter
+	(*v14.ScheduleUpgrade)(nil),    // 31: althing.governance.v1.ScheduleUpgrade
+	(*v1.AdmitOrg)(nil),            // 32: althing.accounts.v1.AdmitOrg
+	(*v1.SuspendOrg)(nil),          // 33: althing.accounts.v1.SuspendOrg
+	(*v1.ResumeOrg)(nil),           // 34: althing.accounts.v1.ResumeOrg
+	(*v1.RemoveOrg)(nil),           // 35: althing.accounts.v1.RemoveOrg
+	(*v1.SetAllotment)(nil),        // 36: althing.accounts.v1.SetAllotment
+	(v15.SignatureScheme)(0),       // 37: althing.keys.v1.SignatureScheme
 }
 var file_althing_ledger_v1_tx_proto_depIdxs = []int32{
-	3,  // 0: althing.ledger.v1.Tx.signatures:type_name -> althing.ledger.v1.Signature
-	4,  // 1: althing.ledger.v1.Body.expires_at:type_name -> google.protobuf.Timestamp
+	4,  // 0: althing.ledger.v1.Tx.signatures:type_name -> althing.ledger.v1.Signature
+	5,  // 1: althing.ledger.v1.Body.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: althing.ledger.v1.Body.operations:type_name -> althing.ledger.v1.Operation
-	5,  // 3: althing.ledger.v1.Operation.account_create:type_name -> althing.accounts.v1.Create
-	6,  // 4: althing.ledger.v1.Operation.account_set_roles:type_name -> althing.accounts.v1.SetRoles
-	7,  // 5: althing.ledger.v1.Operation.account_add_key:type_name -> althing.accounts.v1.AddKey
-	8,  // 6: althing.ledger.v1.Operation.account_revoke_key:type_name -> althing.accounts.v1.RevokeKey
-	9,  // 7: althing.ledger.v1.Operation.account_rotate_key:type_name -> althing.accounts.v1.RotateKey
-	10, // 8: althing.ledger.v1.Operation.asset_create:type_name -> althing.assets.v1.Create
-	11, // 9: althing.ledger.v1.Operation.asset_mint:type_name -> althing.assets.v1.Mint
-	12, // 10: althing.ledger.v1.Operation.asset_burn:type_name -> althing.assets.v1.Burn
-	13, // 11: althing.ledger.v1.Operation.asset_transfer:type_name -> althing.assets.v1.Transfer
-	14, // 12: althing.ledger.v1.Operation.asset_set_frozen:type_name -> althing.assets.v1.SetFrozen
-	15, // 13: althing.ledger.v1.Operation.asset_open_hold:type_name -> althing.assets.v1.OpenHold
-	16, // 14: althing.ledger.v1.Operation.asset_release_hold:type_name -> althing.assets.v1.ReleaseHold
-	17, // 15: althing.ledger.v1.Operation.asset_cancel_hold:type_name -> althing.assets.v1.CancelHold
-	18, // 16: althing.ledger.v1.Operation.record_set_collection:type_name -> althing.records.v1.SetCollection
-	19, // 17: althing.ledger.v1.Operation.record_put:type_name -> althing.records.v1.Put
-	20, // 18: althing.ledger.v1.Signature.scheme:type_name -> althing.keys.v1.SignatureScheme
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	6,  // 3: althing.ledger.v1.Operation.account_create:type_name -> althing.accounts.v1.Create
+	7,  // 4: althing.ledger.v1.Operation.account_set_roles:type_name -> althing.accounts.v1.SetRoles
+	8,  // 5: althing.ledger.v1.Operation.account_add_key:type_name -> althing.accounts.v1.AddKey
+	9,  // 6: althing.ledger.v1.Operation.account_revoke_key:type_name -> althing.accounts.v1.RevokeKey
+	10, // 7: althing.ledger.v1.Operation.account_rotate_key:type_name -> althing.accounts.v1.RotateKey
+	11, // 8: althing.ledger.v1.Operation.account_set_token_keys:type_name -> althing.accounts.v1.SetTokenKeys
+	12, // 9: althing.ledger.v1.Operation.asset_create:type_name -> althing.assets.v1.Create
+	13, // 10: althing.ledger.v1.Operation.asset_mint:type_name -> althing.assets.v1.Mint
+	14, // 11: althing.ledger.v1.Operation.asset_burn:type_name -> althing.assets.v1.Burn
+	15, // 12: althing.ledger.v1.Operation.asset_transfer:type_name -> althing.assets.v1.Transfer
+	16, // 13: althing.ledger.v1.Operation.asset_set_frozen:type_name -> althing.assets.v1.SetFrozen
+	17, // 14: althing.ledger.v1.Operation.asset_open_hold:type_name -> althing.assets.v1.OpenHold
+	18, // 15: althing.ledger.v1.Operation.asset_release_hold:type_name -> althing.assets.v1.ReleaseHold
+	19, // 16: althing.ledger.v1.Operation.asset_cancel_hold:type_name -> althing.assets.v1.CancelHold
+	20, // 17: althing.ledger.v1.Operation.record_set_collection:type_name -> althing.records.v1.SetCollection
+	21, // 18: althing.ledger.v1.Operation.record_put:type_name -> althing.records.v1.Put
+	22, // 19: althing.ledger.v1.Operation.node_add:type_name -> althing.membership.v1.AddNode
+	23, // 20: althing.ledger.v1.Operation.node_remove:type_name -> althing.membership.v1.RemoveNode
+	24, // 21: althing.ledger.v1.Operation.node_set_addresses:type_name -> althing.membership.v1.SetAddresses
+	25, // 22: althing.ledger.v1.Operation.node_set_power:type_name -> althing.membership.v1.SetPower
+	26, // 23: althing.ledger.v1.Operation.node_rotate_key:type_name -> althing.membership.v1.RotateNodeKey
+	27, // 24: althing.ledger.v1.Operation.validator_rotate_key:type_name -> althing.membership.v1.RotateValidatorKey
+	3,  // 25: althing.ledger.v1.Operation.proposal_create:type_name -> althing.ledger.v1.Propose
+	28, // 26: althing.ledger.v1.Operation.proposal_vote:type_name -> althing.governance.v1.Vote
+	29, // 27: althing.ledger.v1.Operation.proposal_withdraw:type_name -> althing.governance.v1.Withdraw
+	30, // 28: althing.ledger.v1.Operation.charter_set:type_name -> althing.governance.v1.SetCharter
+	31, // 29: althing.ledger.v1.Operation.upgrade_schedule:type_name -> althing.governance.v1.ScheduleUpgrade
+	32, // 30: althing.ledger.v1.Operation.org_admit:type_name -> althing.accounts.v1.AdmitOrg
+	33, // 31: althing.ledger.v1.Operation.org_suspend:type_name -> althing.accounts.v1.SuspendOrg
+	34, // 32: althing.ledger.v1.Operation.org_resume:type_name -> althing.accounts.v1.ResumeOrg
+	35, // 33: althing.ledger.v1.Operation.org_remove:type_name -> althing.accounts.v1.RemoveOrg
+	36, // 34: althing.ledger.v1.Operation.org_set_allotment:type_name -> althing.accounts.v1.SetAllotment
+	2,  // 35: althing.ledger.v1.Propose.operations:type_name -> althing.ledger.v1.Operation
+	37, // 36: althing.ledger.v1.Signature.scheme:type_name -> althing.keys.v1.SignatureScheme
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_althing_ledger_v1_tx_proto_init() }
@@ -670,6 +1062,7 @@ func file_althing_ledger_v1_tx_proto_init() {
 		(*Operation_AccountAddKey)(nil),
 		(*Operation_AccountRevokeKey)(nil),
 		(*Operation_AccountRotateKey)(nil),
+		(*Operation_AccountSetTokenKeys)(nil),
 		(*Operation_AssetCreate)(nil),
 		(*Operation_AssetMint)(nil),
 		(*Operation_AssetBurn)(nil),
@@ -680,6 +1073,22 @@ func file_althing_ledger_v1_tx_proto_init() {
 		(*Operation_AssetCancelHold)(nil),
 		(*Operation_RecordSetCollection)(nil),
 		(*Operation_RecordPut)(nil),
+		(*Operation_NodeAdd)(nil),
+		(*Operation_NodeRemove)(nil),
+		(*Operation_NodeSetAddresses)(nil),
+		(*Operation_NodeSetPower)(nil),
+		(*Operation_NodeRotateKey)(nil),
+		(*Operation_ValidatorRotateKey)(nil),
+		(*Operation_ProposalCreate)(nil),
+		(*Operation_ProposalVote)(nil),
+		(*Operation_ProposalWithdraw)(nil),
+		(*Operation_CharterSet)(nil),
+		(*Operation_UpgradeSchedule)(nil),
+		(*Operation_OrgAdmit)(nil),
+		(*Operation_OrgSuspend)(nil),
+		(*Operation_OrgResume)(nil),
+		(*Operation_OrgRemove)(nil),
+		(*Operation_OrgSetAllotment)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -687,7 +1096,7 @@ func file_althing_ledger_v1_tx_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_althing_ledger_v1_tx_proto_rawDesc), len(file_althing_ledger_v1_tx_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

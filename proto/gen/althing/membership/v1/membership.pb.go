@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: althing/membership/v1/membership.proto
 
-// The nodes of the network, as the ledger lists them.
+// The nodes of the network, as the ledger lists them: who may join the mesh, and who votes with what power.
 
 package membershipv1
 
@@ -26,19 +26,29 @@ const (
 // Node is a process that may join the mesh.
 type Node struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `acme-1`: unique on the ledger.
+	// `acme-1`: unique on the ledger; never given again.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Org  string `protobuf:"bytes,2,opt,name=org,proto3" json:"org,omitempty"`
 	// Ed25519 key of the node's connections, 32 bytes.
 	NodeKey []byte `protobuf:"bytes,3,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
-	// Ed25519 key of the node's votes, 32 bytes; empty for an observer.
+	// Ed25519 key of the node's votes, 32 bytes; empty for a node that never votes.
 	ValidatorKey []byte `protobuf:"bytes,4,opt,name=validator_key,json=validatorKey,proto3" json:"validator_key,omitempty"`
-	// Voting power; 0 for an observer.
+	// Voting power; 0 for an observer. It counts while the org is active.
 	Power uint64 `protobuf:"varint,5,opt,name=power,proto3" json:"power,omitempty"`
 	// Where the mesh reaches it: `host:port`, DNS names allowed.
-	Addresses     []string `protobuf:"bytes,6,rep,name=addresses,proto3" json:"addresses,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Addresses []string `protobuf:"bytes,6,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// The height at which the node was listed; 0 for a node of the genesis.
+	ListedHeight uint64 `protobuf:"varint,7,opt,name=listed_height,json=listedHeight,proto3" json:"listed_height,omitempty"`
+	// While a node key is being rotated: the one before, which is admitted too.
+	FormerNodeKey []byte `protobuf:"bytes,8,opt,name=former_node_key,json=formerNodeKey,proto3" json:"former_node_key,omitempty"`
+	// Until this block time, in nanoseconds since 1970, UTC.
+	FormerNodeKeyUntil int64 `protobuf:"varint,9,opt,name=former_node_key_until,json=formerNodeKeyUntil,proto3" json:"former_node_key_until,omitempty"`
+	// Of a removed node: it is cut off once the block of this height is committed. 0 for a listed node.
+	RemovedHeight uint64 `protobuf:"varint,10,opt,name=removed_height,json=removedHeight,proto3" json:"removed_height,omitempty"`
+	// The evidence height at which the validator was found to have signed two blocks; 0 if never.
+	ConvictedHeight uint64 `protobuf:"varint,11,opt,name=convicted_height,json=convictedHeight,proto3" json:"convicted_height,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -113,30 +123,68 @@ func (x *Node) GetAddresses() []string {
 	return nil
 }
 
-type GetNodeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	MinHeight     uint64                 `protobuf:"varint,2,opt,name=min_height,json=minHeight,proto3" json:"min_height,omitempty"`
-	Prove         bool                   `protobuf:"varint,3,opt,name=prove,proto3" json:"prove,omitempty"`
-	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+func (x *Node) GetListedHeight() uint64 {
+	if x != nil {
+		return x.ListedHeight
+	}
+	return 0
+}
+
+func (x *Node) GetFormerNodeKey() []byte {
+	if x != nil {
+		return x.FormerNodeKey
+	}
+	return nil
+}
+
+func (x *Node) GetFormerNodeKeyUntil() int64 {
+	if x != nil {
+		return x.FormerNodeKeyUntil
+	}
+	return 0
+}
+
+func (x *Node) GetRemovedHeight() uint64 {
+	if x != nil {
+		return x.RemovedHeight
+	}
+	return 0
+}
+
+func (x *Node) GetConvictedHeight() uint64 {
+	if x != nil {
+		return x.ConvictedHeight
+	}
+	return 0
+}
+
+// Seat is a validator's place in the sets of the heights from `from_height` to, but not with, `until_height`.
+type Seat struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	ValidatorKey []byte                 `protobuf:"bytes,1,opt,name=validator_key,json=validatorKey,proto3" json:"validator_key,omitempty"`
+	Node         string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Power        uint64                 `protobuf:"varint,3,opt,name=power,proto3" json:"power,omitempty"`
+	FromHeight   uint64                 `protobuf:"varint,4,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
+	// 0 while no end is known.
+	UntilHeight   uint64 `protobuf:"varint,5,opt,name=until_height,json=untilHeight,proto3" json:"until_height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *GetNodeRequest) Reset() {
-	*x = GetNodeRequest{}
+func (x *Seat) Reset() {
+	*x = Seat{}
 	mi := &file_althing_membership_v1_membership_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *GetNodeRequest) String() string {
+func (x *Seat) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*GetNodeRequest) ProtoMessage() {}
+func (*Seat) ProtoMessage() {}
 
-func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
+func (x *Seat) ProtoReflect() protoreflect.Message {
 	mi := &file_althing_membership_v1_membership_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -148,61 +196,74 @@ func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use GetNodeRequest.ProtoReflect.Descriptor instead.
-func (*GetNodeRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use Seat.ProtoReflect.Descriptor instead.
+func (*Seat) Descriptor() ([]byte, []int) {
 	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *GetNodeRequest) GetHeight() uint64 {
+func (x *Seat) GetValidatorKey() []byte {
 	if x != nil {
-		return x.Height
+		return x.ValidatorKey
 	}
-	return 0
+	return nil
 }
 
-func (x *GetNodeRequest) GetMinHeight() uint64 {
+func (x *Seat) GetNode() string {
 	if x != nil {
-		return x.MinHeight
-	}
-	return 0
-}
-
-func (x *GetNodeRequest) GetProve() bool {
-	if x != nil {
-		return x.Prove
-	}
-	return false
-}
-
-func (x *GetNodeRequest) GetName() string {
-	if x != nil {
-		return x.Name
+		return x.Node
 	}
 	return ""
 }
 
-type GetNodeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Node          *Node                  `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+func (x *Seat) GetPower() uint64 {
+	if x != nil {
+		return x.Power
+	}
+	return 0
+}
+
+func (x *Seat) GetFromHeight() uint64 {
+	if x != nil {
+		return x.FromHeight
+	}
+	return 0
+}
+
+func (x *Seat) GetUntilHeight() uint64 {
+	if x != nil {
+		return x.UntilHeight
+	}
+	return 0
+}
+
+// Seats is the leaf of the state that holds the validators of the newest heights: those of the next block, and what has
+// been decided for the two after it.
+type Seats struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In ascending order of key and height.
+	Seats []*Seat `protobuf:"bytes,1,rep,name=seats,proto3" json:"seats,omitempty"`
+	// Nodes that are listed.
+	Nodes uint32 `protobuf:"varint,2,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	// The height at which the leaf was written last.
+	Height        uint64 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *GetNodeResponse) Reset() {
-	*x = GetNodeResponse{}
+func (x *Seats) Reset() {
+	*x = Seats{}
 	mi := &file_althing_membership_v1_membership_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *GetNodeResponse) String() string {
+func (x *Seats) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*GetNodeResponse) ProtoMessage() {}
+func (*Seats) ProtoMessage() {}
 
-func (x *GetNodeResponse) ProtoReflect() protoreflect.Message {
+func (x *Seats) ProtoReflect() protoreflect.Message {
 	mi := &file_althing_membership_v1_membership_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -214,196 +275,997 @@ func (x *GetNodeResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use GetNodeResponse.ProtoReflect.Descriptor instead.
-func (*GetNodeResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use Seats.ProtoReflect.Descriptor instead.
+func (*Seats) Descriptor() ([]byte, []int) {
 	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *GetNodeResponse) GetHeight() uint64 {
+func (x *Seats) GetSeats() []*Seat {
+	if x != nil {
+		return x.Seats
+	}
+	return nil
+}
+
+func (x *Seats) GetNodes() uint32 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
+}
+
+func (x *Seats) GetHeight() uint64 {
 	if x != nil {
 		return x.Height
 	}
 	return 0
 }
 
-func (x *GetNodeResponse) GetNode() *Node {
+// KeyUse is the leaf of the state that remembers, for ever, what a key of a node or a validator was registered for.
+type KeyUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Node  string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// `node` or `validator`.
+	Use string `protobuf:"bytes,3,opt,name=use,proto3" json:"use,omitempty"`
+	// The height from which on it is used no more; 0 while it is.
+	RetiredHeight uint64 `protobuf:"varint,4,opt,name=retired_height,json=retiredHeight,proto3" json:"retired_height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyUse) Reset() {
+	*x = KeyUse{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyUse) ProtoMessage() {}
+
+func (x *KeyUse) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyUse.ProtoReflect.Descriptor instead.
+func (*KeyUse) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *KeyUse) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *KeyUse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *KeyUse) GetUse() string {
+	if x != nil {
+		return x.Use
+	}
+	return ""
+}
+
+func (x *KeyUse) GetRetiredHeight() uint64 {
+	if x != nil {
+		return x.RetiredHeight
+	}
+	return 0
+}
+
+// OrgNodes is the leaf of the state that names the listed nodes of an org, in ascending order.
+type OrgNodes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrgNodes) Reset() {
+	*x = OrgNodes{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrgNodes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrgNodes) ProtoMessage() {}
+
+func (x *OrgNodes) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrgNodes.ProtoReflect.Descriptor instead.
+func (*OrgNodes) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *OrgNodes) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// AddNode lists a node. By an admin of its org within the org's allotment, or by a vote.
+type AddNode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name, org, node_key, validator_key, power and addresses; the rest is the ledger's.
+	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// The node key's signature over the tagged hash `althing/possession/v1` of "node", the node's name, its org and the key.
+	NodeKeyProof []byte `protobuf:"bytes,2,opt,name=node_key_proof,json=nodeKeyProof,proto3" json:"node_key_proof,omitempty"`
+	// The validator key's, over the same with "validator"; empty where there is no such key.
+	ValidatorKeyProof []byte `protobuf:"bytes,3,opt,name=validator_key_proof,json=validatorKeyProof,proto3" json:"validator_key_proof,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *AddNode) Reset() {
+	*x = AddNode{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddNode) ProtoMessage() {}
+
+func (x *AddNode) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddNode.ProtoReflect.Descriptor instead.
+func (*AddNode) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AddNode) GetNode() *Node {
 	if x != nil {
 		return x.Node
 	}
 	return nil
 }
 
-type ListNodesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	MinHeight     uint64                 `protobuf:"varint,2,opt,name=min_height,json=minHeight,proto3" json:"min_height,omitempty"`
-	Prove         bool                   `protobuf:"varint,3,opt,name=prove,proto3" json:"prove,omitempty"`
-	PageSize      uint32                 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	Page          string                 `protobuf:"bytes,5,opt,name=page,proto3" json:"page,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListNodesRequest) Reset() {
-	*x = ListNodesRequest{}
-	mi := &file_althing_membership_v1_membership_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListNodesRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListNodesRequest) ProtoMessage() {}
-
-func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_membership_v1_membership_proto_msgTypes[3]
+func (x *AddNode) GetNodeKeyProof() []byte {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
-func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *ListNodesRequest) GetHeight() uint64 {
-	if x != nil {
-		return x.Height
-	}
-	return 0
-}
-
-func (x *ListNodesRequest) GetMinHeight() uint64 {
-	if x != nil {
-		return x.MinHeight
-	}
-	return 0
-}
-
-func (x *ListNodesRequest) GetProve() bool {
-	if x != nil {
-		return x.Prove
-	}
-	return false
-}
-
-func (x *ListNodesRequest) GetPageSize() uint32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListNodesRequest) GetPage() string {
-	if x != nil {
-		return x.Page
-	}
-	return ""
-}
-
-type ListNodesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Nodes         []*Node                `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListNodesResponse) Reset() {
-	*x = ListNodesResponse{}
-	mi := &file_althing_membership_v1_membership_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListNodesResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListNodesResponse) ProtoMessage() {}
-
-func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_althing_membership_v1_membership_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
-func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *ListNodesResponse) GetHeight() uint64 {
-	if x != nil {
-		return x.Height
-	}
-	return 0
-}
-
-func (x *ListNodesResponse) GetNodes() []*Node {
-	if x != nil {
-		return x.Nodes
+		return x.NodeKeyProof
 	}
 	return nil
 }
 
-func (x *ListNodesResponse) GetNextPage() string {
+func (x *AddNode) GetValidatorKeyProof() []byte {
 	if x != nil {
-		return x.NextPage
+		return x.ValidatorKeyProof
+	}
+	return nil
+}
+
+// RemoveNode strikes a node. By an admin of its org, or by a vote.
+type RemoveNode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What to do when those who stay would not hold more than two thirds of the voting power: false refuses; true takes the
+	// node's power now and cuts it off when the sets without it have taken over, two heights later.
+	Spread        bool `protobuf:"varint,2,opt,name=spread,proto3" json:"spread,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveNode) Reset() {
+	*x = RemoveNode{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveNode) ProtoMessage() {}
+
+func (x *RemoveNode) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveNode.ProtoReflect.Descriptor instead.
+func (*RemoveNode) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RemoveNode) GetName() string {
+	if x != nil {
+		return x.Name
 	}
 	return ""
+}
+
+func (x *RemoveNode) GetSpread() bool {
+	if x != nil {
+		return x.Spread
+	}
+	return false
+}
+
+// SetAddresses replaces a node's addresses. By an admin of its org, or by a vote.
+type SetAddresses struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Addresses     []string               `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetAddresses) Reset() {
+	*x = SetAddresses{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetAddresses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetAddresses) ProtoMessage() {}
+
+func (x *SetAddresses) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetAddresses.ProtoReflect.Descriptor instead.
+func (*SetAddresses) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SetAddresses) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetAddresses) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// SetPower changes a validator's voting power, from the block after the next one on. By an admin of its org within the org's
+// allotment, or by a vote.
+type SetPower struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// 0 makes it an observer that keeps its key.
+	Power         uint64 `protobuf:"varint,2,opt,name=power,proto3" json:"power,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPower) Reset() {
+	*x = SetPower{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPower) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPower) ProtoMessage() {}
+
+func (x *SetPower) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPower.ProtoReflect.Descriptor instead.
+func (*SetPower) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SetPower) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetPower) GetPower() uint64 {
+	if x != nil {
+		return x.Power
+	}
+	return 0
+}
+
+// RotateNodeKey changes the key of a node's connections. Both keys are admitted for as long as the charter says. By an admin
+// of its org, or by a vote.
+type RotateNodeKey struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	NodeKey []byte                 `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	// As in AddNode.
+	NodeKeyProof  []byte `protobuf:"bytes,3,opt,name=node_key_proof,json=nodeKeyProof,proto3" json:"node_key_proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateNodeKey) Reset() {
+	*x = RotateNodeKey{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateNodeKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateNodeKey) ProtoMessage() {}
+
+func (x *RotateNodeKey) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateNodeKey.ProtoReflect.Descriptor instead.
+func (*RotateNodeKey) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RotateNodeKey) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RotateNodeKey) GetNodeKey() []byte {
+	if x != nil {
+		return x.NodeKey
+	}
+	return nil
+}
+
+func (x *RotateNodeKey) GetNodeKeyProof() []byte {
+	if x != nil {
+		return x.NodeKeyProof
+	}
+	return nil
+}
+
+// RotateValidatorKey changes the key of a node's votes, from the block after the next one on, or gives it its first one. By
+// an admin of its org, or by a vote.
+type RotateValidatorKey struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ValidatorKey []byte                 `protobuf:"bytes,2,opt,name=validator_key,json=validatorKey,proto3" json:"validator_key,omitempty"`
+	// As in AddNode.
+	ValidatorKeyProof []byte `protobuf:"bytes,3,opt,name=validator_key_proof,json=validatorKeyProof,proto3" json:"validator_key_proof,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *RotateValidatorKey) Reset() {
+	*x = RotateValidatorKey{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateValidatorKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateValidatorKey) ProtoMessage() {}
+
+func (x *RotateValidatorKey) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateValidatorKey.ProtoReflect.Descriptor instead.
+func (*RotateValidatorKey) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RotateValidatorKey) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RotateValidatorKey) GetValidatorKey() []byte {
+	if x != nil {
+		return x.ValidatorKey
+	}
+	return nil
+}
+
+func (x *RotateValidatorKey) GetValidatorKeyProof() []byte {
+	if x != nil {
+		return x.ValidatorKeyProof
+	}
+	return nil
+}
+
+// NodeAdded is the event of AddNode.
+type NodeAdded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeAdded) Reset() {
+	*x = NodeAdded{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeAdded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeAdded) ProtoMessage() {}
+
+func (x *NodeAdded) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeAdded.ProtoReflect.Descriptor instead.
+func (*NodeAdded) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *NodeAdded) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+// NodeRemoved is the event of RemoveNode.
+type NodeRemoved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Org           string                 `protobuf:"bytes,2,opt,name=org,proto3" json:"org,omitempty"`
+	RemovedHeight uint64                 `protobuf:"varint,3,opt,name=removed_height,json=removedHeight,proto3" json:"removed_height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeRemoved) Reset() {
+	*x = NodeRemoved{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeRemoved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeRemoved) ProtoMessage() {}
+
+func (x *NodeRemoved) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeRemoved.ProtoReflect.Descriptor instead.
+func (*NodeRemoved) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *NodeRemoved) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NodeRemoved) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *NodeRemoved) GetRemovedHeight() uint64 {
+	if x != nil {
+		return x.RemovedHeight
+	}
+	return 0
+}
+
+// NodeChanged is the event of the other operations.
+type NodeChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// The first height whose block the change shapes.
+	EffectiveHeight uint64 `protobuf:"varint,2,opt,name=effective_height,json=effectiveHeight,proto3" json:"effective_height,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *NodeChanged) Reset() {
+	*x = NodeChanged{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeChanged) ProtoMessage() {}
+
+func (x *NodeChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeChanged.ProtoReflect.Descriptor instead.
+func (*NodeChanged) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *NodeChanged) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *NodeChanged) GetEffectiveHeight() uint64 {
+	if x != nil {
+		return x.EffectiveHeight
+	}
+	return 0
+}
+
+// Change is an entry in the history of a node or an org.
+type Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The block that made it, and the first block that it shapes.
+	Height          uint64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	EffectiveHeight uint64 `protobuf:"varint,2,opt,name=effective_height,json=effectiveHeight,proto3" json:"effective_height,omitempty"`
+	TimeUnixNano    int64  `protobuf:"varint,3,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	// `node.add`, `node.remove`, `node.addresses`, `node.power`, `node.node-key`, `node.validator-key`, `node.convicted`,
+	// `org.admit`, `org.suspend`, `org.resume`, `org.remove`, `org.allotment`.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Who did it: the account, or the number of the proposal. Neither for a conviction.
+	Account  string `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
+	Proposal uint64 `protobuf:"varint,6,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	// The transaction, 32 bytes; empty for a conviction.
+	TxId []byte `protobuf:"bytes,7,opt,name=tx_id,json=txId,proto3" json:"tx_id,omitempty"`
+	// The node after the change, where it is one of a node.
+	Node          *Node  `protobuf:"bytes,8,opt,name=node,proto3" json:"node,omitempty"`
+	Org           string `protobuf:"bytes,9,opt,name=org,proto3" json:"org,omitempty"`
+	Reason        string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Change) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Change) GetEffectiveHeight() uint64 {
+	if x != nil {
+		return x.EffectiveHeight
+	}
+	return 0
+}
+
+func (x *Change) GetTimeUnixNano() int64 {
+	if x != nil {
+		return x.TimeUnixNano
+	}
+	return 0
+}
+
+func (x *Change) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Change) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Change) GetProposal() uint64 {
+	if x != nil {
+		return x.Proposal
+	}
+	return 0
+}
+
+func (x *Change) GetTxId() []byte {
+	if x != nil {
+		return x.TxId
+	}
+	return nil
+}
+
+func (x *Change) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *Change) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Change) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Evidence is the proof that a validator signed two blocks of one height.
+type Evidence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The block that recorded it.
+	Height       uint64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Node         string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Org          string `protobuf:"bytes,3,opt,name=org,proto3" json:"org,omitempty"`
+	ValidatorKey []byte `protobuf:"bytes,4,opt,name=validator_key,json=validatorKey,proto3" json:"validator_key,omitempty"`
+	Power        uint64 `protobuf:"varint,5,opt,name=power,proto3" json:"power,omitempty"`
+	// Of the misdeed.
+	OffenceHeight       uint64 `protobuf:"varint,6,opt,name=offence_height,json=offenceHeight,proto3" json:"offence_height,omitempty"`
+	OffenceTimeUnixNano int64  `protobuf:"varint,7,opt,name=offence_time_unix_nano,json=offenceTimeUnixNano,proto3" json:"offence_time_unix_nano,omitempty"`
+	TotalPower          uint64 `protobuf:"varint,8,opt,name=total_power,json=totalPower,proto3" json:"total_power,omitempty"`
+	// `duplicate-vote` or `light-client-attack`.
+	Kind string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
+	// CometBFT's encoding of the evidence (tendermint.types.Evidence), with the raw votes.
+	Raw           []byte `protobuf:"bytes,10,opt,name=raw,proto3" json:"raw,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Evidence) Reset() {
+	*x = Evidence{}
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Evidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Evidence) ProtoMessage() {}
+
+func (x *Evidence) ProtoReflect() protoreflect.Message {
+	mi := &file_althing_membership_v1_membership_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
+func (*Evidence) Descriptor() ([]byte, []int) {
+	return file_althing_membership_v1_membership_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Evidence) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Evidence) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Evidence) GetOrg() string {
+	if x != nil {
+		return x.Org
+	}
+	return ""
+}
+
+func (x *Evidence) GetValidatorKey() []byte {
+	if x != nil {
+		return x.ValidatorKey
+	}
+	return nil
+}
+
+func (x *Evidence) GetPower() uint64 {
+	if x != nil {
+		return x.Power
+	}
+	return 0
+}
+
+func (x *Evidence) GetOffenceHeight() uint64 {
+	if x != nil {
+		return x.OffenceHeight
+	}
+	return 0
+}
+
+func (x *Evidence) GetOffenceTimeUnixNano() int64 {
+	if x != nil {
+		return x.OffenceTimeUnixNano
+	}
+	return 0
+}
+
+func (x *Evidence) GetTotalPower() uint64 {
+	if x != nil {
+		return x.TotalPower
+	}
+	return 0
+}
+
+func (x *Evidence) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Evidence) GetRaw() []byte {
+	if x != nil {
+		return x.Raw
+	}
+	return nil
 }
 
 var File_althing_membership_v1_membership_proto protoreflect.FileDescriptor
 
 const file_althing_membership_v1_membership_proto_rawDesc = "" +
 	"\n" +
-	"&althing/membership/v1/membership.proto\x12\x15althing.membership.v1\"\xa0\x01\n" +
+	"&althing/membership/v1/membership.proto\x12\x15althing.membership.v1\"\xf2\x02\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03org\x18\x02 \x01(\tR\x03org\x12\x19\n" +
 	"\bnode_key\x18\x03 \x01(\fR\anodeKey\x12#\n" +
 	"\rvalidator_key\x18\x04 \x01(\fR\fvalidatorKey\x12\x14\n" +
 	"\x05power\x18\x05 \x01(\x04R\x05power\x12\x1c\n" +
-	"\taddresses\x18\x06 \x03(\tR\taddresses\"q\n" +
-	"\x0eGetNodeRequest\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
+	"\taddresses\x18\x06 \x03(\tR\taddresses\x12#\n" +
+	"\rlisted_height\x18\a \x01(\x04R\flistedHeight\x12&\n" +
+	"\x0fformer_node_key\x18\b \x01(\fR\rformerNodeKey\x121\n" +
+	"\x15former_node_key_until\x18\t \x01(\x03R\x12formerNodeKeyUntil\x12%\n" +
+	"\x0eremoved_height\x18\n" +
+	" \x01(\x04R\rremovedHeight\x12)\n" +
+	"\x10convicted_height\x18\v \x01(\x04R\x0fconvictedHeight\"\x99\x01\n" +
+	"\x04Seat\x12#\n" +
+	"\rvalidator_key\x18\x01 \x01(\fR\fvalidatorKey\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x14\n" +
+	"\x05power\x18\x03 \x01(\x04R\x05power\x12\x1f\n" +
+	"\vfrom_height\x18\x04 \x01(\x04R\n" +
+	"fromHeight\x12!\n" +
+	"\funtil_height\x18\x05 \x01(\x04R\vuntilHeight\"h\n" +
+	"\x05Seats\x121\n" +
+	"\x05seats\x18\x01 \x03(\v2\x1b.althing.membership.v1.SeatR\x05seats\x12\x14\n" +
+	"\x05nodes\x18\x02 \x01(\rR\x05nodes\x12\x16\n" +
+	"\x06height\x18\x03 \x01(\x04R\x06height\"g\n" +
+	"\x06KeyUse\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x10\n" +
+	"\x03use\x18\x03 \x01(\tR\x03use\x12%\n" +
+	"\x0eretired_height\x18\x04 \x01(\x04R\rretiredHeight\" \n" +
+	"\bOrgNodes\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"\x90\x01\n" +
+	"\aAddNode\x12/\n" +
+	"\x04node\x18\x01 \x01(\v2\x1b.althing.membership.v1.NodeR\x04node\x12$\n" +
+	"\x0enode_key_proof\x18\x02 \x01(\fR\fnodeKeyProof\x12.\n" +
+	"\x13validator_key_proof\x18\x03 \x01(\fR\x11validatorKeyProof\"8\n" +
 	"\n" +
-	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
-	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"Z\n" +
-	"\x0fGetNodeResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12/\n" +
-	"\x04node\x18\x03 \x01(\v2\x1b.althing.membership.v1.NodeR\x04node\"\x90\x01\n" +
-	"\x10ListNodesRequest\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
-	"\n" +
-	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
-	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1b\n" +
-	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
-	"\x04page\x18\x05 \x01(\tR\x04page\"{\n" +
-	"\x11ListNodesResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x121\n" +
-	"\x05nodes\x18\x03 \x03(\v2\x1b.althing.membership.v1.NodeR\x05nodes\x12\x1b\n" +
-	"\tnext_page\x18\x04 \x01(\tR\bnextPage2\xcd\x01\n" +
-	"\x11MembershipService\x12X\n" +
-	"\aGetNode\x12%.althing.membership.v1.GetNodeRequest\x1a&.althing.membership.v1.GetNodeResponse\x12^\n" +
-	"\tListNodes\x12'.althing.membership.v1.ListNodesRequest\x1a(.althing.membership.v1.ListNodesResponseBPZNgithub.com/althing-ledger/althing/proto/gen/althing/membership/v1;membershipv1b\x06proto3"
+	"RemoveNode\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06spread\x18\x02 \x01(\bR\x06spread\"@\n" +
+	"\fSetAddresses\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\taddresses\x18\x02 \x03(\tR\taddresses\"4\n" +
+	"\bSetPower\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05power\x18\x02 \x01(\x04R\x05power\"d\n" +
+	"\rRotateNodeKey\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\bnode_key\x18\x02 \x01(\fR\anodeKey\x12$\n" +
+	"\x0enode_key_proof\x18\x03 \x01(\fR\fnodeKeyProof\"}\n" +
+	"\x12RotateValidatorKey\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rvalidator_key\x18\x02 \x01(\fR\fvalidatorKey\x12.\n" +
+	"\x13validator_key_proof\x18\x03 \x01(\fR\x11validatorKeyProof\"<\n" +
+	"\tNodeAdded\x12/\n" +
+	"\x04node\x18\x01 \x01(\v2\x1b.althing.membership.v1.NodeR\x04node\"Z\n" +
+	"\vNodeRemoved\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03org\x18\x02 \x01(\tR\x03org\x12%\n" +
+	"\x0eremoved_height\x18\x03 \x01(\x04R\rremovedHeight\"i\n" +
+	"\vNodeChanged\x12/\n" +
+	"\x04node\x18\x01 \x01(\v2\x1b.althing.membership.v1.NodeR\x04node\x12)\n" +
+	"\x10effective_height\x18\x02 \x01(\x04R\x0feffectiveHeight\"\xab\x02\n" +
+	"\x06Change\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12)\n" +
+	"\x10effective_height\x18\x02 \x01(\x04R\x0feffectiveHeight\x12$\n" +
+	"\x0etime_unix_nano\x18\x03 \x01(\x03R\ftimeUnixNano\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x18\n" +
+	"\aaccount\x18\x05 \x01(\tR\aaccount\x12\x1a\n" +
+	"\bproposal\x18\x06 \x01(\x04R\bproposal\x12\x13\n" +
+	"\x05tx_id\x18\a \x01(\fR\x04txId\x12/\n" +
+	"\x04node\x18\b \x01(\v2\x1b.althing.membership.v1.NodeR\x04node\x12\x10\n" +
+	"\x03org\x18\t \x01(\tR\x03org\x12\x16\n" +
+	"\x06reason\x18\n" +
+	" \x01(\tR\x06reason\"\xa6\x02\n" +
+	"\bEvidence\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x10\n" +
+	"\x03org\x18\x03 \x01(\tR\x03org\x12#\n" +
+	"\rvalidator_key\x18\x04 \x01(\fR\fvalidatorKey\x12\x14\n" +
+	"\x05power\x18\x05 \x01(\x04R\x05power\x12%\n" +
+	"\x0eoffence_height\x18\x06 \x01(\x04R\roffenceHeight\x123\n" +
+	"\x16offence_time_unix_nano\x18\a \x01(\x03R\x13offenceTimeUnixNano\x12\x1f\n" +
+	"\vtotal_power\x18\b \x01(\x04R\n" +
+	"totalPower\x12\x12\n" +
+	"\x04kind\x18\t \x01(\tR\x04kind\x12\x10\n" +
+	"\x03raw\x18\n" +
+	" \x01(\fR\x03rawBPZNgithub.com/althing-ledger/althing/proto/gen/althing/membership/v1;membershipv1b\x06proto3"
 
 var (
 	file_althing_membership_v1_membership_proto_rawDescOnce sync.Once
@@ -417,26 +1279,36 @@ func file_althing_membership_v1_membership_proto_rawDescGZIP() []byte {
 	return file_althing_membership_v1_membership_proto_rawDescData
 }
 
-var file_althing_membership_v1_membership_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_althing_membership_v1_membership_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_althing_membership_v1_membership_proto_goTypes = []any{
-	(*Node)(nil),              // 0: althing.membership.v1.Node
-	(*GetNodeRequest)(nil),    // 1: althing.membership.v1.GetNodeRequest
-	(*GetNodeResponse)(nil),   // 2: althing.membership.v1.GetNodeResponse
-	(*ListNodesRequest)(nil),  // 3: althing.membership.v1.ListNodesRequest
-	(*ListNodesResponse)(nil), // 4: althing.membership.v1.ListNodesResponse
+	(*Node)(nil),               // 0: althing.membership.v1.Node
+	(*Seat)(nil),               // 1: althing.membership.v1.Seat
+	(*Seats)(nil),              // 2: althing.membership.v1.Seats
+	(*KeyUse)(nil),             // 3: althing.membership.v1.KeyUse
+	(*OrgNodes)(nil),           // 4: althing.membership.v1.OrgNodes
+	(*AddNode)(nil),            // 5: althing.membership.v1.AddNode
+	(*RemoveNode)(nil),         // 6: althing.membership.v1.RemoveNode
+	(*SetAddresses)(nil),       // 7: althing.membership.v1.SetAddresses
+	(*SetPower)(nil),           // 8: althing.membership.v1.SetPower
+	(*RotateNodeKey)(nil),      // 9: althing.membership.v1.RotateNodeKey
+	(*RotateValidatorKey)(nil), // 10: althing.membership.v1.RotateValidatorKey
+	(*NodeAdded)(nil),          // 11: althing.membership.v1.NodeAdded
+	(*NodeRemoved)(nil),        // 12: althing.membership.v1.NodeRemoved
+	(*NodeChanged)(nil),        // 13: althing.membership.v1.NodeChanged
+	(*Change)(nil),             // 14: althing.membership.v1.Change
+	(*Evidence)(nil),           // 15: althing.membership.v1.Evidence
 }
 var file_althing_membership_v1_membership_proto_depIdxs = []int32{
-	0, // 0: althing.membership.v1.GetNodeResponse.node:type_name -> althing.membership.v1.Node
-	0, // 1: althing.membership.v1.ListNodesResponse.nodes:type_name -> althing.membership.v1.Node
-	1, // 2: althing.membership.v1.MembershipService.GetNode:input_type -> althing.membership.v1.GetNodeRequest
-	3, // 3: althing.membership.v1.MembershipService.ListNodes:input_type -> althing.membership.v1.ListNodesRequest
-	2, // 4: althing.membership.v1.MembershipService.GetNode:output_type -> althing.membership.v1.GetNodeResponse
-	4, // 5: althing.membership.v1.MembershipService.ListNodes:output_type -> althing.membership.v1.ListNodesResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	1, // 0: althing.membership.v1.Seats.seats:type_name -> althing.membership.v1.Seat
+	0, // 1: althing.membership.v1.AddNode.node:type_name -> althing.membership.v1.Node
+	0, // 2: althing.membership.v1.NodeAdded.node:type_name -> althing.membership.v1.Node
+	0, // 3: althing.membership.v1.NodeChanged.node:type_name -> althing.membership.v1.Node
+	0, // 4: althing.membership.v1.Change.node:type_name -> althing.membership.v1.Node
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_althing_membership_v1_membership_proto_init() }
@@ -450,9 +1322,9 @@ func file_althing_membership_v1_membership_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_althing_membership_v1_membership_proto_rawDesc), len(file_althing_membership_v1_membership_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   16,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   0,
 		},
 		GoTypes:           file_althing_membership_v1_membership_proto_goTypes,
 		DependencyIndexes: file_althing_membership_v1_membership_proto_depIdxs,

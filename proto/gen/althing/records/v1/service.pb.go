@@ -7,6 +7,7 @@
 package recordsv1
 
 import (
+	v1 "github.com/althing-ledger/althing/proto/gen/althing/proof/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -90,9 +91,11 @@ func (x *GetCollectionRequest) GetCollection() string {
 }
 
 type GetCollectionResponse struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Height     uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Collection *Collection            `protobuf:"bytes,3,opt,name=collection,proto3" json:"collection,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof      *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Collection *Collection    `protobuf:"bytes,3,opt,name=collection,proto3" json:"collection,omitempty"`
 	// Whether the policy was set; otherwise it is the default.
 	Set           bool `protobuf:"varint,4,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -134,6 +137,13 @@ func (x *GetCollectionResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *GetCollectionResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *GetCollectionResponse) GetCollection() *Collection {
@@ -228,9 +238,11 @@ func (x *GetRecordRequest) GetVersion() uint64 {
 }
 
 type GetRecordResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Record        *Record                `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Record        *Record        `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +282,13 @@ func (x *GetRecordResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *GetRecordResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -364,10 +383,12 @@ func (x *ListRecordsRequest) GetCollection() string {
 }
 
 type ListRecordsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Records       []*Record              `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Records       []*Record      `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
+	NextPage      string         `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -407,6 +428,13 @@ func (x *ListRecordsResponse) GetHeight() uint64 {
 		return x.Height
 	}
 	return 0
+}
+
+func (x *ListRecordsResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 func (x *ListRecordsResponse) GetRecords() []*Record {
@@ -508,10 +536,12 @@ func (x *GetHistoryRequest) GetRecord() string {
 }
 
 type GetHistoryResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	Records       []*Record              `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
-	NextPage      string                 `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// Where it was asked for.
+	Proof         *v1.StateProof `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
+	Records       []*Record      `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
+	NextPage      string         `protobuf:"bytes,4,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +583,13 @@ func (x *GetHistoryResponse) GetHeight() uint64 {
 	return 0
 }
 
+func (x *GetHistoryResponse) GetProof() *v1.StateProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 func (x *GetHistoryResponse) GetRecords() []*Record {
 	if x != nil {
 		return x.Records
@@ -571,7 +608,7 @@ var File_althing_records_v1_service_proto protoreflect.FileDescriptor
 
 const file_althing_records_v1_service_proto_rawDesc = "" +
 	"\n" +
-	" althing/records/v1/service.proto\x12\x12althing.records.v1\x1a althing/records/v1/records.proto\"\x83\x01\n" +
+	" althing/records/v1/service.proto\x12\x12althing.records.v1\x1a althing/records/v1/records.proto\x1a\x1calthing/proof/v1/proof.proto\"\x83\x01\n" +
 	"\x14GetCollectionRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
@@ -579,9 +616,10 @@ const file_althing_records_v1_service_proto_rawDesc = "" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x04 \x01(\tR\n" +
-	"collection\"\x81\x01\n" +
+	"collection\"\xb5\x01\n" +
 	"\x15GetCollectionResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12>\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x12>\n" +
 	"\n" +
 	"collection\x18\x03 \x01(\v2\x1e.althing.records.v1.CollectionR\n" +
 	"collection\x12\x10\n" +
@@ -592,9 +630,10 @@ const file_althing_records_v1_service_proto_rawDesc = "" +
 	"min_height\x18\x02 \x01(\x04R\tminHeight\x12\x14\n" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x16\n" +
 	"\x06record\x18\x04 \x01(\tR\x06record\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x04R\aversion\"_\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\"\x93\x01\n" +
 	"\x11GetRecordResponse\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x122\n" +
 	"\x06record\x18\x03 \x01(\v2\x1a.althing.records.v1.RecordR\x06record\"\xb2\x01\n" +
 	"\x12ListRecordsRequest\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x1d\n" +
@@ -605,9 +644,10 @@ const file_althing_records_v1_service_proto_rawDesc = "" +
 	"\x04page\x18\x05 \x01(\tR\x04page\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x06 \x01(\tR\n" +
-	"collection\"\x80\x01\n" +
+	"collection\"\xb4\x01\n" +
 	"\x13ListRecordsResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x124\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x124\n" +
 	"\arecords\x18\x03 \x03(\v2\x1a.althing.records.v1.RecordR\arecords\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage\"\xa9\x01\n" +
 	"\x11GetHistoryRequest\x12\x16\n" +
@@ -617,9 +657,10 @@ const file_althing_records_v1_service_proto_rawDesc = "" +
 	"\x05prove\x18\x03 \x01(\bR\x05prove\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x12\n" +
 	"\x04page\x18\x05 \x01(\tR\x04page\x12\x16\n" +
-	"\x06record\x18\x06 \x01(\tR\x06record\"\x7f\n" +
+	"\x06record\x18\x06 \x01(\tR\x06record\"\xb3\x01\n" +
 	"\x12GetHistoryResponse\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x124\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x122\n" +
+	"\x05proof\x18\x02 \x01(\v2\x1c.althing.proof.v1.StateProofR\x05proof\x124\n" +
 	"\arecords\x18\x03 \x03(\v2\x1a.althing.records.v1.RecordR\arecords\x12\x1b\n" +
 	"\tnext_page\x18\x04 \x01(\tR\bnextPage2\x8d\x03\n" +
 	"\x0eRecordsService\x12d\n" +
@@ -651,27 +692,32 @@ var file_althing_records_v1_service_proto_goTypes = []any{
 	(*ListRecordsResponse)(nil),   // 5: althing.records.v1.ListRecordsResponse
 	(*GetHistoryRequest)(nil),     // 6: althing.records.v1.GetHistoryRequest
 	(*GetHistoryResponse)(nil),    // 7: althing.records.v1.GetHistoryResponse
-	(*Collection)(nil),            // 8: althing.records.v1.Collection
-	(*Record)(nil),                // 9: althing.records.v1.Record
+	(*v1.StateProof)(nil),         // 8: althing.proof.v1.StateProof
+	(*Collection)(nil),            // 9: althing.records.v1.Collection
+	(*Record)(nil),                // 10: althing.records.v1.Record
 }
 var file_althing_records_v1_service_proto_depIdxs = []int32{
-	8, // 0: althing.records.v1.GetCollectionResponse.collection:type_name -> althing.records.v1.Collection
-	9, // 1: althing.records.v1.GetRecordResponse.record:type_name -> althing.records.v1.Record
-	9, // 2: althing.records.v1.ListRecordsResponse.records:type_name -> althing.records.v1.Record
-	9, // 3: althing.records.v1.GetHistoryResponse.records:type_name -> althing.records.v1.Record
-	0, // 4: althing.records.v1.RecordsService.GetCollection:input_type -> althing.records.v1.GetCollectionRequest
-	2, // 5: althing.records.v1.RecordsService.GetRecord:input_type -> althing.records.v1.GetRecordRequest
-	4, // 6: althing.records.v1.RecordsService.ListRecords:input_type -> althing.records.v1.ListRecordsRequest
-	6, // 7: althing.records.v1.RecordsService.GetHistory:input_type -> althing.records.v1.GetHistoryRequest
-	1, // 8: althing.records.v1.RecordsService.GetCollection:output_type -> althing.records.v1.GetCollectionResponse
-	3, // 9: althing.records.v1.RecordsService.GetRecord:output_type -> althing.records.v1.GetRecordResponse
-	5, // 10: althing.records.v1.RecordsService.ListRecords:output_type -> althing.records.v1.ListRecordsResponse
-	7, // 11: althing.records.v1.RecordsService.GetHistory:output_type -> althing.records.v1.GetHistoryResponse
-	8, // [8:12] is the sub-list for method output_type
-	4, // [4:8] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8,  // 0: althing.records.v1.GetCollectionResponse.proof:type_name -> althing.proof.v1.StateProof
+	9,  // 1: althing.records.v1.GetCollectionResponse.collection:type_name -> althing.records.v1.Collection
+	8,  // 2: althing.records.v1.GetRecordResponse.proof:type_name -> althing.proof.v1.StateProof
+	10, // 3: althing.records.v1.GetRecordResponse.record:type_name -> althing.records.v1.Record
+	8,  // 4: althing.records.v1.ListRecordsResponse.proof:type_name -> althing.proof.v1.StateProof
+	10, // 5: althing.records.v1.ListRecordsResponse.records:type_name -> althing.records.v1.Record
+	8,  // 6: althing.records.v1.GetHistoryResponse.proof:type_name -> althing.proof.v1.StateProof
+	10, // 7: althing.records.v1.GetHistoryResponse.records:type_name -> althing.records.v1.Record
+	0,  // 8: althing.records.v1.RecordsService.GetCollection:input_type -> althing.records.v1.GetCollectionRequest
+	2,  // 9: althing.records.v1.RecordsService.GetRecord:input_type -> althing.records.v1.GetRecordRequest
+	4,  // 10: althing.records.v1.RecordsService.ListRecords:input_type -> althing.records.v1.ListRecordsRequest
+	6,  // 11: althing.records.v1.RecordsService.GetHistory:input_type -> althing.records.v1.GetHistoryRequest
+	1,  // 12: althing.records.v1.RecordsService.GetCollection:output_type -> althing.records.v1.GetCollectionResponse
+	3,  // 13: althing.records.v1.RecordsService.GetRecord:output_type -> althing.records.v1.GetRecordResponse
+	5,  // 14: althing.records.v1.RecordsService.ListRecords:output_type -> althing.records.v1.ListRecordsResponse
+	7,  // 15: althing.records.v1.RecordsService.GetHistory:output_type -> althing.records.v1.GetHistoryResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_althing_records_v1_service_proto_init() }
