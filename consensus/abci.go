@@ -35,10 +35,10 @@ type application struct {
 	busy      atomic.Pointer[call]  // the consensus call under way, nil between calls
 	syncing   atomic.Bool           // block sync executes, not consensus
 
+	attendance attendance
+
 	// proofs finds the evidence of a block that is about to be executed. Set before the first call.
 	proofs func(*abci.RequestFinalizeBlock) ([][]byte, error)
-	// paced is called after every commit, on the goroutine that executes. Nil while replaying.
-	paced func()
 }
 
 // call is a consensus call under way.
@@ -177,6 +177,7 @@ func (c *connection) FinalizeBlock(ctx context.Context, req *abci.RequestFinaliz
 	}
 	res, err = c.app().FinalizeBlock(ctx, req)
 	if err == nil {
+		c.application.attendance.note(req.DecidedLastCommit)
 		c.application.executed = progress{height: req.Height, time: req.Time, appHash: bytes.Clone(res.AppHash)}
 	}
 	return res, err
@@ -189,9 +190,6 @@ func (c *connection) Commit(ctx context.Context, req *abci.RequestCommit) (res *
 	if err == nil {
 		done := c.application.executed
 		c.application.committed.Store(&done)
-		if c.application.paced != nil {
-			c.application.paced()
-		}
 	}
 	return res, err
 }

@@ -95,11 +95,12 @@ type Config struct {
 // Profile holds the engine's knobs. Except for PeerGossipSleep they shape the whole network
 // and should be the same on all its nodes. DESIGN.md has the reasons for the defaults.
 type Profile struct {
-	// TimeoutPropose is how long to wait for a proposal in round 0; each further round adds
-	// TimeoutProposeDelta. Defaults 1 s and 500 ms.
+	// TimeoutPropose is how long to wait for a proposal in round 0, a fifth of it when the proposer has
+	// signed neither of the last two blocks; each further round adds TimeoutProposeDelta. Defaults 1 s and 500 ms.
 	TimeoutPropose, TimeoutProposeDelta time.Duration
 	// TimeoutVote is how long to wait for stragglers once two thirds have voted, but not for
-	// the same block; each further round adds TimeoutVoteDelta. Defaults 500 ms and 250 ms.
+	// the same block, a fifth of it for the last votes of a height whose first proposer is gone; each further
+	// round adds TimeoutVoteDelta. Defaults 500 ms and 250 ms.
 	TimeoutVote, TimeoutVoteDelta time.Duration
 	// TimeoutCommit is the pause between blocks, counted from the decision. It overlaps with
 	// execution. Default 200 ms. Config.BlockInterval overrides it.

@@ -110,8 +110,11 @@ func (n *Node) assemble(state sm.State) (e *engine, err error) {
 	e.blocksync.SetLogger(n.engine.module("blocksync", slog.LevelWarn))
 
 	knobs := n.consensusConfig()
-	n.app.paced = func() { n.pace(knobs) }
-	n.app.paced()
+	cached.saved = func(proposer []byte) {
+		n.pace(knobs)
+		n.await(knobs, proposer)
+	}
+	cached.saved(state.Validators.GetProposer().Address)
 	e.consensus = cs.NewState(knobs, state.Copy(), executor, n.blocks, n.notifier, proofs)
 	e.observer = &observer{consensus: e.consensus}
 	e.consensus.SetLogger(n.engine.module("consensus", slog.LevelError))
@@ -134,7 +137,7 @@ func (n *Node) assemble(state sm.State) (e *engine, err error) {
 }
 
 // pace takes over the pause between blocks. The engine keeps this very struct and reads the
-// pause when it has applied a block, on the goroutine that has just committed it.
+// pause when it has applied a block, on the goroutine that has just saved the state after it.
 func (n *Node) pace(knobs *config.ConsensusConfig) {
 	if n.cfg.BlockInterval != nil {
 		knobs.TimeoutCommit = min(max(n.cfg.BlockInterval(), time.Millisecond), maxTimeout)

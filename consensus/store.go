@@ -19,6 +19,9 @@ type stateStore struct {
 	validator *atomic.Bool // whether it has a key in the set of the next block
 	last      atomic.Pointer[validatorsAt]
 	upcoming  atomic.Pointer[validatorsAt] // those of the next block
+	// saved is called after every block, on the goroutine that executes, with the address of who proposes next. Set before
+	// the first call.
+	saved func(proposer []byte)
 }
 
 type validatorsAt struct {
@@ -32,6 +35,7 @@ func (s *stateStore) Save(state sm.State) error {
 		return err
 	}
 	s.remember(state)
+	s.saved(state.Validators.GetProposer().Address)
 	return nil
 }
 

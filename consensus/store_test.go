@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -83,9 +84,11 @@ func TestTheStateStoreRemembersWhatTheEngineWouldCompute(t *testing.T) {
 	}
 	plain := sm.NewStore(dbm.NewMemDB(), sm.StoreOptions{})
 	var validator atomic.Bool
+	var proposers [][]byte
 	s := &stateStore{
 		Store: plain, validator: &validator,
 		signer: ringOf(t, testChain, "vote org1-1"),
+		saved:  func(proposer []byte) { proposers = append(proposers, proposer) },
 	}
 	if err := s.Save(state); err != nil {
 		t.Fatal(err)
@@ -98,6 +101,9 @@ func TestTheStateStoreRemembersWhatTheEngineWouldCompute(t *testing.T) {
 			t.Fatal(err)
 		}
 		state = next
+		if got := proposers[height]; !bytes.Equal(got, next.Validators.GetProposer().Address) {
+			t.Errorf("height %d: %X proposes next", height, got)
+		}
 		if at, set := s.next(); at != height+1 || set.String() != state.Validators.String() {
 			t.Errorf("the validators to come are those of %d\n%v, want %d\n%v", at, set, height+1, state.Validators)
 		}
