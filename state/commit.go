@@ -142,6 +142,7 @@ func (s *Store) Commit() error {
 	if err := s.write("app", batch, false); err != nil {
 		return fmt.Errorf("commit height %d: %w", block.height, err)
 	}
+	s.values.advance(block.height, block.changes)
 	s.publish(block.height, block.record)
 	s.timing.commit.Store(int64(time.Since(start)))
 

@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	defaultCacheBytes     = 128 << 20
-	defaultTreeCacheNodes = 100_000
-	defaultPrunePerCommit = 2
-	minCacheBytes         = 1 << 20
-	maxPrunePerCommit     = 1000
+	defaultCacheBytes      = 128 << 20
+	defaultValueCacheBytes = 64 << 20
+	defaultTreeCacheNodes  = 100_000
+	defaultPrunePerCommit  = 2
+	minCacheBytes          = 1 << 20
+	maxPrunePerCommit      = 1000
 )
 
 // Config says where the state is and how much of it is kept.
@@ -27,6 +28,11 @@ type Config struct {
 	// Default 128 MiB; at least 1 MiB. It serves reads of the flat view and
 	// of past heights.
 	CacheBytes int64
+
+	// ValueCacheBytes is about how much memory values of the newest height may take,
+	// those that were written or read last. Default 64 MiB; at least 1 MiB. It
+	// serves execution and reads at the tip.
+	ValueCacheBytes int64
 
 	// TreeCacheNodes is how many tree nodes the writer keeps in memory, at
 	// roughly 400 bytes each. Default 100,000. It should hold the inner
@@ -77,6 +83,9 @@ func (c Config) Validate() error {
 	if c.CacheBytes != 0 && c.CacheBytes < minCacheBytes {
 		complain("state: CacheBytes is %d, must be at least %d", c.CacheBytes, minCacheBytes)
 	}
+	if c.ValueCacheBytes != 0 && c.ValueCacheBytes < minCacheBytes {
+		complain("state: ValueCacheBytes is %d, must be at least %d", c.ValueCacheBytes, minCacheBytes)
+	}
 	if c.TreeCacheNodes < 0 {
 		complain("state: TreeCacheNodes is %d, must not be negative", c.TreeCacheNodes)
 	}
@@ -95,6 +104,9 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = defaultCacheBytes
+	}
+	if c.ValueCacheBytes == 0 {
+		c.ValueCacheBytes = defaultValueCacheBytes
 	}
 	if c.TreeCacheNodes == 0 {
 		c.TreeCacheNodes = defaultTreeCacheNodes

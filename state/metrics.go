@@ -36,6 +36,9 @@ type Metrics struct {
 	CacheBytes          uint64
 	CacheHits           int64 // total
 	CacheMisses         int64 // total
+	ValueCacheBytes     uint64
+	ValueCacheHits      int64 // total
+	ValueCacheMisses    int64 // total
 	CompactionDebtBytes uint64
 	CompactionsTotal    int64
 	CompactionsRunning  int64
@@ -75,6 +78,9 @@ func (s *Store) Metrics() Metrics {
 	m.CacheBytes = uint64(db.BlockCache.Size)
 	m.CacheHits = db.BlockCache.Hits
 	m.CacheMisses = db.BlockCache.Misses
+	m.ValueCacheBytes = uint64(s.values.size())
+	m.ValueCacheHits = int64(s.values.hits.Load())
+	m.ValueCacheMisses = int64(s.values.misses.Load())
 	m.CompactionDebtBytes = db.Compact.EstimatedDebt
 	m.CompactionsTotal = db.Compact.Count
 	m.CompactionsRunning = db.Compact.NumInProgress

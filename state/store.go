@@ -25,6 +25,7 @@ type Store struct {
 	// below it.
 	writer sync.Mutex
 	tree   *iavl.MutableTree
+	values *valueCache
 	treeDB *treeDB
 	staged *staged
 	floor  Config // KeepHeights and KeepFor that the configuration must not go below
@@ -69,6 +70,7 @@ func newStore(cfg Config) *Store {
 	return &Store{
 		cfg:     cfg,
 		log:     cfg.Logger,
+		values:  newValueCache(cfg.ValueCacheBytes),
 		history: make(map[uint64]*pastState),
 		failed:  make(chan struct{}),
 		reclaim: make(chan struct{}, 1),
@@ -102,6 +104,7 @@ func (s *Store) open() error {
 		}
 	}
 	s.oldest = oldest
+	s.values.advance(head, nil)
 	s.publish(head, rec)
 	return nil
 }

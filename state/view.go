@@ -228,7 +228,9 @@ func (v *View) Get(key []byte) ([]byte, error) {
 	var value []byte
 	var err error
 	if v.latest != nil {
-		value, err = get(v.latest.snap, spaceFlat, key)
+		value, err = v.store.values.get(v.height, key, func() ([]byte, error) {
+			return get(v.latest.snap, spaceFlat, key)
+		})
 	} else {
 		value, err = v.past.tree.Get(key)
 	}

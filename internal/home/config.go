@@ -97,6 +97,8 @@ type State struct {
 	Archive bool `toml:"archive"`
 	// CacheBytes is the memory for uncompressed blocks of the database. Default 128 MiB.
 	CacheBytes int64 `toml:"cache_bytes"`
+	// ValueCacheBytes is the memory for values of the newest height. Default 64 MiB.
+	ValueCacheBytes int64 `toml:"value_cache_bytes"`
 	// TreeCacheNodes is how many tree nodes stay in memory, at about 400 bytes each. Default 100,000.
 	TreeCacheNodes int `toml:"tree_cache_nodes"`
 }
@@ -172,10 +174,11 @@ func Default(name, org string) Config {
 		HTTP:    HTTP{Hosts: []string{}, Origins: []string{}},
 		Metrics: Metrics{Listen: "127.0.0.1:26660"},
 		State: State{
-			KeepHeights:    100_000,
-			KeepFor:        Duration(168 * time.Hour),
-			CacheBytes:     128 << 20,
-			TreeCacheNodes: 100_000,
+			KeepHeights:     100_000,
+			KeepFor:         Duration(168 * time.Hour),
+			CacheBytes:      128 << 20,
+			ValueCacheBytes: 64 << 20,
+			TreeCacheNodes:  100_000,
 		},
 		History: History{Enabled: true},
 		Mempool: Mempool{

@@ -134,6 +134,7 @@ func (s State) problems() []error {
 	}
 	within := bounds(&problems, "state.")
 	within("cache_bytes", s.CacheBytes, minCacheBytes, 1<<40)
+	within("value_cache_bytes", s.ValueCacheBytes, minCacheBytes, 1<<40)
 	within("tree_cache_nodes", int64(s.TreeCacheNodes), 1, 1<<30)
 	return problems
 }

@@ -223,11 +223,12 @@ func checkListed(h *home.Home, ledger *membership.Registry) error {
 
 func stateConfig(h *home.Home, options Options, log *slog.Logger) state.Config {
 	cfg := state.Config{
-		Dir:            string(h.Dir.Data()),
-		CacheBytes:     h.Config.State.CacheBytes,
-		TreeCacheNodes: h.Config.State.TreeCacheNodes,
-		Logger:         log.With("part", "state"),
-		WriteHook:      options.WriteHook,
+		Dir:             string(h.Dir.Data()),
+		CacheBytes:      h.Config.State.CacheBytes,
+		ValueCacheBytes: h.Config.State.ValueCacheBytes,
+		TreeCacheNodes:  h.Config.State.TreeCacheNodes,
+		Logger:          log.With("part", "state"),
+		WriteHook:       options.WriteHook,
 	}
 	if !h.Config.State.Archive {
 		cfg.KeepHeights, cfg.KeepFor = h.Config.State.KeepHeights, time.Duration(h.Config.State.KeepFor)
