@@ -85,6 +85,8 @@ type HTTP struct {
 type Metrics struct {
 	// Listen is where it is served, over HTTP without TLS, IP:PORT. Empty turns it off. Default 127.0.0.1:26660.
 	Listen string `toml:"listen"`
+	// Profiles serves Go's profiles at /debug/pprof as well; Listen must be a loopback address then. Default false.
+	Profiles bool `toml:"profiles"`
 }
 
 // State configures how much of the past is kept, and the memory of the store.

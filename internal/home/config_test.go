@@ -27,7 +27,7 @@ func unlike() Config {
 		HTTP: HTTP{
 			Listen: "[::]:1002", PublishedOnLoopback: true, Hosts: []string{"ledger.example"}, Origins: []string{"https://app.example:8443", "*"},
 		},
-		Metrics: Metrics{Listen: ""},
+		Metrics: Metrics{Listen: "127.0.0.1:1003", Profiles: true},
 		State:   State{KeepHeights: 0, KeepFor: Duration(90 * time.Minute), Archive: true, CacheBytes: 1 << 21, ValueCacheBytes: 1 << 22, TreeCacheNodes: 5},
 		Mempool: Mempool{MaxTxs: 7, MaxBytes: 2 << 20, MaxTxsPerOrg: 6, MaxBytesPerOrg: 1 << 20},
 		Log:     Log{Level: "debug", Format: "json"},
@@ -111,6 +111,7 @@ hosts = ["ledger.example:80"]
 origins = ["https://app.example/"]
 [metrics]
 listen = "0.0.0.0:26656"
+profiles = true
 [state]
 keep_heights = 1
 cache_bytes = 10
@@ -133,7 +134,7 @@ public_key = "abc"
 	for _, want := range []string{
 		"line 4: unknown key colour", "line 8: unknown key grpc.max_mesage_bytes", "name: ", "org: ",
 		`grpc.listen is "localhost:9090"`, "grpc.burst is 0", `http.listen is "8080"`, "http.hosts", "http.origins", `p2p.listen and metrics.listen are both "0.0.0.0:26656"`,
-		"state.keep_heights is 1", "state.cache_bytes is 10", "mempool.max_txs_per_org is 11, want 1 to 10",
+		"metrics.profiles needs a loopback address", "state.keep_heights is 1", "state.cache_bytes is 10", "mempool.max_txs_per_org is 11, want 1 to 10",
 		`log.level is "loud"`, "consensus.pong_timeout 11s is not below", "consensus.timeout_vote is 0s, want 1ms to 1m",
 		`signer.address is "signer"`, `signer.public_key is "abc"`,
 	} {

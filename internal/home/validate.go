@@ -84,6 +84,9 @@ func (c Config) addressProblems() []error {
 	if c.Metrics.Listen != "" {
 		check("metrics.listen", c.Metrics.Listen)
 	}
+	if at, err := netip.ParseAddrPort(c.Metrics.Listen); c.Metrics.Profiles && (err != nil || !at.Addr().IsLoopback()) {
+		problems = append(problems, fmt.Errorf("metrics.profiles needs a loopback address in metrics.listen, which is %q", c.Metrics.Listen))
+	}
 	return problems
 }
 

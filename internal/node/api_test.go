@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,22 @@ func single(t *testing.T, change func(*home.Config)) (*network, *member) {
 	n := newNetworkOf(t, testnet.Options{Validators: 1, Name: "test"}, nil, change)
 	n.startAll()
 	return n, n.nodes[0]
+}
+
+func TestProfilesOnlyWhereConfigured(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{false, true} {
+		_, m := single(t, func(c *home.Config) { c.Metrics.Profiles = on })
+		want := http.StatusNotFound
+		if on {
+			want = http.StatusOK
+		}
+		for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/profile?seconds=1"} {
+			if status, _ := m.page(path); status != want {
+				t.Errorf("with profiles %v, %s answers %d, want %d", on, path, status, want)
+			}
+		}
+	}
 }
 
 // reasonOf returns the reason in an error's details.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/althing-ledger/althing/app"
 	"github.com/althing-ledger/althing/app/grpcapi"
+	"github.com/althing-ledger/althing/internal/home"
 	"github.com/althing-ledger/althing/mempool"
 	"github.com/althing-ledger/althing/p2p"
 	"github.com/althing-ledger/althing/proto/tx"
@@ -219,12 +221,12 @@ type metricsPage struct {
 	server   *http.Server
 }
 
-func newMetricsPage(listen string, registry *prometheus.Registry, f *figures) (*metricsPage, error) {
-	if listen == "" {
+func newMetricsPage(cfg home.Metrics, registry *prometheus.Registry, f *figures) (*metricsPage, error) {
+	if cfg.Listen == "" {
 		return &metricsPage{}, nil
 	}
 	registry.MustRegister(f, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	listener, err := net.Listen("tcp", listen)
+	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
@@ -237,6 +239,12 @@ func newMetricsPage(listen string, registry *prometheus.Registry, f *figures) (*
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	if cfg.Profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return &metricsPage{listener: listener, server: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,

@@ -162,7 +162,7 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 	if err != nil {
 		return err
 	}
-	page, err := newMetricsPage(h.Config.Metrics.Listen, metrics, &figures{app: machine, store: store, engine: engine, gossip: gossip, api: api})
+	page, err := newMetricsPage(h.Config.Metrics, metrics, &figures{app: machine, store: store, engine: engine, gossip: gossip, api: api})
 	if err != nil {
 		return err
 	}

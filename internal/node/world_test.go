@@ -393,11 +393,18 @@ func reconfigure(t testing.TB, dir string, change func(*home.Config)) {
 // metrics returns the page that Prometheus reads.
 func (m *member) metrics() string {
 	m.t.Helper()
+	_, page := m.page("/metrics")
+	return page
+}
+
+// page gets a page from where the metrics are.
+func (m *member) page(path string) (status int, body string) {
+	m.t.Helper()
 	h, err := home.Load(m.home)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	res, err := http.Get("http://" + h.Config.Metrics.Listen + "/metrics")
+	res, err := http.Get("http://" + h.Config.Metrics.Listen + path)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -405,5 +412,5 @@ func (m *member) metrics() string {
 	if err := errors.Join(err, res.Body.Close()); err != nil {
 		m.t.Fatal(err)
 	}
-	return string(page)
+	return res.StatusCode, string(page)
 }
