@@ -40,6 +40,7 @@ func checkBatch(t *testing.T, batch *Batch, all []signed) []error {
 		if single := s.pub.Verify(s.digest, s.sig); verdicts[i] != single {
 			t.Fatalf("signature %d of %d, %v %x: the batch says %v, single verification %v", i, len(all), s.pub, s.sig, verdicts[i], single)
 		}
+		checkFast(t, s.pub, s.digest, s.sig)
 		if s.pub.Scheme() != SchemeSchnorr || errors.Is(verdicts[i], ErrSignatureEncoding) {
 			continue
 		}
@@ -306,6 +307,7 @@ func FuzzVerify(f *testing.F) {
 		if kind := ErrorKind(0); err != nil && (!errors.As(err, &kind) || kind == ErrPublicKey) {
 			t.Fatalf("unexpected error %v", err)
 		}
+		checkFast(t, pub, digest, sig)
 		if pub.Scheme() == SchemeSchnorr && !errors.Is(err, ErrSignatureEncoding) {
 			if ref := referenceSchnorr(signed{pub, digest, sig}); ref != (err == nil) {
 				t.Fatalf("%v, the library says %v", err, ref)

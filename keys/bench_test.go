@@ -51,13 +51,16 @@ func addAll(b *Batch, all []signed) {
 func BenchmarkVerify(b *testing.B) {
 	for _, scheme := range []Scheme{SchemeSchnorr, SchemeECDSA, SchemeEd25519} {
 		s := sign(b, scheme, 1, 1)[0]
-		b.Run(scheme.String(), func(b *testing.B) {
-			for b.Loop() {
-				if err := s.pub.Verify(s.digest, s.sig); err != nil {
-					b.Fatal(err)
+		for name, pub := range map[string]PublicKey{"": s.pub, "/precomputed": s.pub.Precomputed()} {
+			b.Run(scheme.String()+name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := pub.Verify(s.digest, s.sig); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -58,9 +58,7 @@ func (z *fe) reduce() {
 }
 
 func (z *fe) isZero() bool {
-	r := *z
-	r.reduce()
-	return r == fe{}
+	return z[0]|z[1]|z[2]|z[3] == 0 || z[0] == 1<<64-foldC && z[1]&z[2]&z[3] == ^uint64(0)
 }
 
 func (z *fe) equal(x *fe) bool {
@@ -109,6 +107,18 @@ func (z *fe) neg(x *fe) { z.sub(&fe{}, x) }
 
 // double sets z = 2x.
 func (z *fe) double(x *fe) { z.add(x, x) }
+
+// halve sets z = z/2.
+func (z *fe) halve() {
+	// An odd value becomes even by adding p = 2^256 - foldC.
+	m := -(z[0] & 1)
+	t0, b := bits.Sub64(z[0], foldC&m, 0)
+	t1, b := bits.Sub64(z[1], 0, b)
+	t2, b := bits.Sub64(z[2], 0, b)
+	t3, b := bits.Sub64(z[3], 0, b)
+	top := (m & 1) - b
+	z[0], z[1], z[2], z[3] = t0>>1|t1<<63, t1>>1|t2<<63, t2>>1|t3<<63, t3>>1|top<<63
+}
 
 // fold sets z to the 512-bit value t modulo p.
 func (z *fe) fold(t0, t1, t2, t3, t4, t5, t6, t7 uint64) {

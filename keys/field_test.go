@@ -65,6 +65,9 @@ func checkField(t *testing.T, xb, yb *[32]byte) {
 	same("sub", &z, r.NegateVal(&ry, 1).Add(&rx))
 	z.neg(&x)
 	same("neg", &z, r.NegateVal(&rx, 1))
+	z = x
+	z.halve()
+	same("halve", &z, r.Set(new(btcec.FieldVal).SetInt(2)).Inverse().Mul(&rx))
 	z.invert(&x)
 	same("invert", &z, r.Set(&rx).Inverse())
 	z = x

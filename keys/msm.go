@@ -1,10 +1,6 @@
 package keys
 
-import (
-	"slices"
-
-	"github.com/btcsuite/btcd/btcec/v2"
-)
+import "slices"
 
 // msm computes sums of points multiplied by 128-bit scalars with Pippenger's bucket method: scalars are cut into
 // windows of c bits with signed digits, each window's points are added into 2^(c-1) buckets by digit, and the buckets
@@ -46,7 +42,7 @@ func (m *msm) add(p *affine, k half) {
 }
 
 // addFull adds k·p for a scalar of any size, as two halves. It reports whether k could be split; it always can.
-func (m *msm) addFull(p *affine, k *btcec.ModNScalar) bool {
+func (m *msm) addFull(p *affine, k *modN) bool {
 	k1, k2, ok := splitScalar(k)
 	m.add(p, k1)
 	var q affine

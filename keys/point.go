@@ -37,62 +37,57 @@ func (p *affine) endomorphism(q *affine) {
 
 func (p *jacobian) isInfinity() bool { return p.z.isZero() }
 
-func (p *jacobian) setAffine(q *affine) { p.x, p.y, p.z = q.x, q.y, feOne }
-
-// double sets p = 2q. Formula dbl-2009-l of the Explicit-Formulas Database.
-func (p *jacobian) double(q *jacobian) {
-	var a, b, c, d, e, f, z fe
-	a.square(&q.x)
-	b.square(&q.y)
-	c.square(&b)
-	d.add(&q.x, &b)
-	d.square(&d)
-	d.sub(&d, &a)
-	d.sub(&d, &c)
-	d.double(&d)
-	e.double(&a)
-	e.add(&e, &a)
-	f.square(&e)
-	z.mul(&q.y, &q.z)
-	p.z.double(&z)
-	p.x.sub(&f, &d)
-	p.x.sub(&p.x, &d)
-	d.sub(&d, &p.x)
-	c.double(&c)
-	c.double(&c)
-	c.double(&c)
-	p.y.mul(&e, &d)
-	p.y.sub(&p.y, &c)
+// hasX reports whether x is the affine x of p, given the square of p's z, which is not zero.
+func (p *jacobian) hasX(x, zz *fe) bool {
+	var t fe
+	t.mul(x, zz)
+	return t.equal(&p.x)
 }
 
-// addAffine sets p = p + q. Formula madd-2007-bl of the Explicit-Formulas Database.
+func (p *jacobian) setAffine(q *affine) { p.x, p.y, p.z = q.x, q.y, feOne }
+
+// double sets p = 2q. With l = 3x²/2 and s = y²: x' = l² - 2xs, y' = l(xs - x') - s², z' = yz. Halving saves the
+// additions of the formulas without fractions.
+func (p *jacobian) double(q *jacobian) {
+	var s, l, t fe
+	p.z.mul(&q.y, &q.z)
+	s.square(&q.y)
+	l.square(&q.x)
+	t.double(&l)
+	l.add(&l, &t)
+	l.halve()
+	t.mul(&q.x, &s)
+	s.square(&s)
+	p.x.square(&l)
+	p.x.sub(&p.x, &t)
+	p.x.sub(&p.x, &t)
+	t.sub(&t, &p.x)
+	p.y.mul(&l, &t)
+	p.y.sub(&p.y, &s)
+}
+
+// addAffine sets p = p + q.
 func (p *jacobian) addAffine(q *affine) {
 	if p.isInfinity() {
 		p.setAffine(q)
 		return
 	}
-	var zz, u, s, h, r fe
+	var zz, h, r fe
 	zz.square(&p.z)
-	u.mul(&q.x, &zz)
-	s.mul(&q.y, &p.z)
-	s.mul(&s, &zz)
-	h.sub(&u, &p.x)
-	r.sub(&s, &p.y)
+	h.mul(&q.x, &zz)
+	h.sub(&h, &p.x)
+	r.mul(&zz, &p.z)
+	r.mul(&r, &q.y)
+	r.sub(&r, &p.y)
 	if h.isZero() {
 		p.addSameX(&r)
 		return
 	}
-	var hh, z fe
-	hh.square(&h)
-	z.add(&p.z, &h)
-	z.square(&z)
-	z.sub(&z, &zz)
-	z.sub(&z, &hh)
-	p.finishAdd(&p.x, &p.y, &h, &hh, &r)
-	p.z = z
+	p.z.mul(&p.z, &h)
+	p.finishAdd(&p.x, &p.y, &h, &r)
 }
 
-// add sets p = p + q. Formula add-2007-bl of the Explicit-Formulas Database.
+// add sets p = p + q.
 func (p *jacobian) add(q *jacobian) {
 	if q.isInfinity() {
 		return
@@ -116,15 +111,9 @@ func (p *jacobian) add(q *jacobian) {
 		p.addSameX(&r)
 		return
 	}
-	var hh, z fe
-	hh.square(&h)
-	z.add(&p.z, &q.z)
-	z.square(&z)
-	z.sub(&z, &zz1)
-	z.sub(&z, &zz2)
-	z.mul(&z, &h)
-	p.finishAdd(&u1, &s1, &h, &hh, &r)
-	p.z = z
+	p.z.mul(&p.z, &q.z)
+	p.z.mul(&p.z, &h)
+	p.finishAdd(&u1, &s1, &h, &r)
 }
 
 // addSameX finishes an addition of two points with the same x: equal points if the difference r of their y
@@ -137,22 +126,19 @@ func (p *jacobian) addSameX(r *fe) {
 	*p = jacobian{}
 }
 
-// finishAdd sets the x and y of a sum from the terms that both addition formulas share: x and y of the first
-// point on the common denominator, the differences h of x and r of y, and h².
-func (p *jacobian) finishAdd(x, y, h, hh, r *fe) {
-	var i, j, v, rr, t fe
-	i.double(hh)
-	i.double(&i)
-	j.mul(h, &i)
-	v.mul(x, &i)
-	rr.double(r)
-	t.mul(y, &j)
-	p.x.square(&rr)
-	p.x.sub(&p.x, &j)
+// finishAdd sets the x and y of a sum from the terms that both addition formulas share: x and y of the first point on
+// the common denominator, and the differences h of x and r of y. The sum's z is that denominator times h.
+func (p *jacobian) finishAdd(x, y, h, r *fe) {
+	var hh, v, t fe
+	hh.square(h)
+	v.mul(x, &hh)
+	hh.mul(&hh, h)
+	t.mul(y, &hh)
+	p.x.square(r)
+	p.x.sub(&p.x, &hh)
 	p.x.sub(&p.x, &v)
 	p.x.sub(&p.x, &v)
 	v.sub(&v, &p.x)
-	p.y.mul(&rr, &v)
-	t.double(&t)
+	p.y.mul(r, &v)
 	p.y.sub(&p.y, &t)
 }

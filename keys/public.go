@@ -16,6 +16,7 @@ type PublicKey struct {
 	scheme Scheme
 	raw    [MaxPublicKeySize]byte
 	point  *affine                    // of a secp256k1 key; it pays the square root once
+	table  *table                     // of a secp256k1 key that Precomputed returned, else nil
 	ed     *ed25519.ExpandedPublicKey // of an Ed25519 key
 }
 
@@ -120,6 +121,16 @@ func (p *PublicKey) UnmarshalText(text []byte) error {
 // IsZero reports whether this is the zero value and not a key.
 func (p PublicKey) IsZero() bool { return p.scheme == 0 }
 
+// Precomputed returns the same key with a table, which takes 2 KiB and 20 µs to make, and with which signatures of the secp256k1
+// schemes are verified singly in half the time. It is for keys that verify again and again. The verdicts are the same.
+func (p PublicKey) Precomputed() PublicKey {
+	if p.point != nil && p.table == nil {
+		t := newTable(p.point, keyWidth)
+		p.table = &t
+	}
+	return p
+}
+
 // Equal reports whether both are the same key of the same scheme.
 func (p PublicKey) Equal(q PublicKey) bool { return p.scheme == q.scheme && p.raw == q.raw }
 
@@ -157,9 +168,9 @@ func (p *PublicKey) verifyWellFormed(digest *[DigestSize]byte, sig *[SignatureSi
 	var ok bool
 	switch p.scheme {
 	case SchemeSchnorr:
-		ok = verifySchnorr(p, digest, sig)
+		ok = verifySchnorr(p, digest, sig) || confirmSchnorr(p, digest, sig)
 	case SchemeECDSA:
-		ok = verifyECDSA(p, digest, sig)
+		ok = verifyECDSA(p, digest, sig) || confirmECDSA(p, digest, sig)
 	case SchemeEd25519:
 		ok = verifyEd25519(p, digest, sig)
 	}

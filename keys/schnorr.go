@@ -1,10 +1,6 @@
 package keys
 
-import (
-	"encoding/binary"
-
-	"github.com/btcsuite/btcd/btcec/v2"
-)
+import "encoding/binary"
 
 // schnorrTag is the tag of the hash from which the coefficients of a Schnorr batch are derived.
 var schnorrTag = NewTag("althing/keys/batch/schnorr/v1")
@@ -26,15 +22,15 @@ type term struct {
 	index int // of the entry
 	key   *PublicKey
 	r     affine
-	a     half             // the coefficient, never negative
-	as    btcec.ModNScalar // a·s
-	ae    btcec.ModNScalar // a·e
+	a     half // the coefficient, never negative
+	as    modN // a·s
+	ae    modN // a·e
 }
 
 // keySum is what all signatures under one key contribute together.
 type keySum struct {
 	point *affine
-	k     btcec.ModNScalar
+	k     modN
 }
 
 // verifySchnorr verifies the Schnorr signatures with the given indices. A signature (r, s) is valid if r is the x of
@@ -59,21 +55,21 @@ func (b *Batch) verifySchnorr(indices []int, verdicts []error) {
 	coefficients := newStream(b.seed(&schnorrTag, indices))
 	for _, i := range indices {
 		e := &b.entries[i]
-		var a [32]byte
-		_, _ = coefficients.Read(a[16:])
-		t := term{index: i, key: &e.pub, a: half{hi: binary.BigEndian.Uint64(a[16:]), lo: binary.BigEndian.Uint64(a[24:])}}
+		var a [16]byte
+		_, _ = coefficients.Read(a[:])
+		t := term{index: i, key: &e.pub, a: half{hi: binary.BigEndian.Uint64(a[:]), lo: binary.BigEndian.Uint64(a[8:])}}
 		var x fe
 		x.setBytes(e.sig[:32])
 		if !t.r.lift(&x, false) {
 			verdicts[i] = ErrSignature
 			continue
 		}
-		var k, sigS btcec.ModNScalar
-		k.SetBytes(&a)
-		sigS.SetBytes((*[32]byte)(e.sig[32:]))
-		t.as.Mul2(&k, &sigS)
+		k := modN{t.a.lo, t.a.hi}
+		var sigS modN
+		sigS.setBytes(e.sig[32:])
+		t.as.mul(&k, &sigS)
 		c := challenge(&e.pub, &e.digest, &e.sig)
-		t.ae.Mul2(&k, &c)
+		t.ae.mul(&k, &c)
 		s.terms = append(s.terms, t)
 	}
 	s.budget = maxShare * len(s.terms)
@@ -118,11 +114,11 @@ func (s *schnorrBatch) holds(terms []term) bool {
 	s.msm.reset()
 	clear(s.keys)
 	s.sums = s.sums[:0]
-	var base btcec.ModNScalar
+	var base modN
 	for i := range terms {
 		t := &terms[i]
 		s.msm.add(&t.r, t.a)
-		base.Add(&t.as)
+		base.add(&base, &t.as)
 		// Many signatures under one key, as when one account pays many, cost one point.
 		k, seen := s.keys[t.key.raw]
 		if !seen {
@@ -130,9 +126,9 @@ func (s *schnorrBatch) holds(terms []term) bool {
 			s.keys[t.key.raw] = k
 			s.sums = append(s.sums, keySum{point: t.key.point})
 		}
-		s.sums[k].k.Add(&t.ae)
+		s.sums[k].k.add(&s.sums[k].k, &t.ae)
 	}
-	base.Negate()
+	base.neg(&base)
 	ok := s.msm.addFull(&generator, &base)
 	for i := range s.sums {
 		ok = s.msm.addFull(s.sums[i].point, &s.sums[i].k) && ok

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"encoding/hex"
 	"fmt"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -11,15 +10,6 @@ import (
 
 // challengeTag is the tag of BIP-340's challenge.
 var challengeTag = NewTag("BIP0340/challenge")
-
-// scalarConstant decodes 64 hex digits of a constant of this package.
-func scalarConstant(digits string) (s btcec.ModNScalar) {
-	b, err := hex.DecodeString(digits)
-	if err != nil || len(b) != 32 || s.SetByteSlice(b) {
-		panic("keys: bad constant " + digits)
-	}
-	return s
-}
 
 // fieldVal converts a field element to btcec's type.
 func fieldVal(z *fe) (f btcec.FieldVal) {
@@ -32,26 +22,50 @@ func fieldVal(z *fe) (f btcec.FieldVal) {
 // btcec's own parser reduces such an s instead of refusing it, which would give a second encoding to a signature.
 func checkSchnorr(sig *[SignatureSize]byte) error {
 	var r fe
-	var s btcec.ModNScalar
-	if !r.setBytes(sig[:32]) || s.SetBytes((*[32]byte)(sig[32:])) != 0 {
+	var s modN
+	if !r.setBytes(sig[:32]) || !s.setBytes(sig[32:]) {
 		return ErrSignatureEncoding
 	}
 	return nil
 }
 
 // challenge returns e of BIP-340, the hash of r, the key and the digest, modulo the group's order.
-func challenge(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte) (e btcec.ModNScalar) {
+func challenge(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte) (e modN) {
 	h := challengeTag.Hash(sig[:32], p.encoded(), digest[:])
-	e.SetBytes(&h)
+	e.setBytes(h[:])
 	return e
 }
 
 // verifySchnorr is BIP-340's verification with the key's square root already taken: R = s·G - e·P must not be infinity,
 // must have an even y, and its x must be r.
 func verifySchnorr(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte) bool {
-	var s btcec.ModNScalar
-	s.SetBytes((*[32]byte)(sig[32:]))
+	var s modN
+	s.setBytes(sig[32:])
 	e := challenge(p, digest, sig)
+	e.neg(&e)
+	sum, ok := p.combine(&s, &e)
+	if !ok || sum.isInfinity() {
+		return false
+	}
+	var r, zz fe
+	r.setBytes(sig[:32])
+	zz.square(&sum.z)
+	if !sum.hasX(&r, &zz) {
+		return false
+	}
+	var y fe
+	y.mul(&zz, &sum.z)
+	y.invert(&y)
+	y.mul(&y, &sum.y)
+	return !y.isOdd()
+}
+
+// confirmSchnorr is the same in btcec's arithmetic.
+func confirmSchnorr(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte) bool {
+	var s, e btcec.ModNScalar
+	s.SetBytes((*[32]byte)(sig[32:]))
+	h := challengeTag.Hash(sig[:32], p.encoded(), digest[:])
+	e.SetBytes(&h)
 	e.Negate()
 	key := btcec.JacobianPoint{X: fieldVal(&p.point.x), Y: fieldVal(&p.point.y)}
 	key.Z.SetInt(1)
@@ -82,18 +96,48 @@ func signSchnorr(secret *[PrivateKeySize]byte, digest *[DigestSize]byte) ([]byte
 
 // checkECDSA refuses r and s outside 1 to n-1, and s above n/2.
 func checkECDSA(sig *[SignatureSize]byte) error {
-	var r, s btcec.ModNScalar
-	if r.SetBytes((*[32]byte)(sig[:32])) != 0 || s.SetBytes((*[32]byte)(sig[32:])) != 0 || r.IsZero() || s.IsZero() {
+	var r, s modN
+	if !r.setBytes(sig[:32]) || !s.setBytes(sig[32:]) || r.isZero() || s.isZero() {
 		return ErrSignatureEncoding
 	}
-	if s.IsOverHalfOrder() {
+	if s.isHigh() {
 		return ErrHighS
 	}
 	return nil
 }
 
-// verifyECDSA verifies r ‖ s over the digest as the message's hash.
+// verifyECDSA verifies r ‖ s over the digest as the message's hash: with w = 1/s, the point (e·w)·G + (r·w)·P must not be
+// infinity, and its x modulo n must be r.
 func verifyECDSA(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte) bool {
+	var s modN
+	s.setBytes(sig[32:])
+	s.invert(&s)
+	return verifyECDSAWith(p, digest, sig, &s)
+}
+
+// verifyECDSAWith is verifyECDSA given w.
+func verifyECDSAWith(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte, w *modN) bool {
+	var r, u, v modN
+	r.setBytes(sig[:32])
+	v.mul(&r, w)
+	u.setBytes(digest[:])
+	u.mul(&u, w)
+	sum, ok := p.combine(&u, &v)
+	if !ok || sum.isInfinity() {
+		return false
+	}
+	// x is below p, which is above n, so r stands for r itself and, where it fits, r + n.
+	x, zz := fe(r), fe{}
+	zz.square(&sum.z)
+	if sum.hasX(&x, &zz) {
+		return true
+	}
+	x, below := addOrder(&r)
+	return below && sum.hasX(&x, &zz)
+}
+
+// confirmECDSA is the same in btcec's arithmetic.
+func confirmECDSA(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte) bool {
 	var r, s btcec.ModNScalar
 	r.SetBytes((*[32]byte)(sig[:32]))
 	s.SetBytes((*[32]byte)(sig[32:]))

@@ -34,6 +34,10 @@ func decodeVectors(t *testing.T, path string, into any) {
 func verifyBothWays(t *testing.T, pub PublicKey, digest [32]byte, sig []byte) error {
 	t.Helper()
 	single := pub.Verify(digest, sig)
+	if table := pub.Precomputed().Verify(digest, sig); table != single {
+		t.Fatalf("without a table %v, with one %v", single, table)
+	}
+	checkFast(t, pub, digest, sig)
 	scheme := pub.Scheme()
 	if !scheme.Valid() {
 		scheme = SchemeSchnorr
