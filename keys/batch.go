@@ -15,6 +15,7 @@ import (
 type Batch struct {
 	entries []entry
 	schnorr schnorrBatch
+	ecdsa   ecdsaBatch
 }
 
 // entry is one signature to verify.
@@ -61,7 +62,7 @@ func (b *Batch) Reset() {
 // nil for a valid signature, else the error that [PublicKey.Verify] returns for it.
 func (b *Batch) Verify() []error {
 	verdicts := make([]error, len(b.entries))
-	var schnorr, ed []int
+	var schnorr, ecdsa, ed []int
 	for i := range b.entries {
 		e := &b.entries[i]
 		switch {
@@ -72,10 +73,11 @@ func (b *Batch) Verify() []error {
 		case e.pub.scheme == SchemeEd25519:
 			ed = append(ed, i)
 		default:
-			verdicts[i] = e.verify()
+			ecdsa = append(ecdsa, i)
 		}
 	}
 	b.verifySchnorr(schnorr, verdicts)
+	b.verifyECDSA(ecdsa, verdicts)
 	b.verifyEd25519(ed, verdicts)
 	return verdicts
 }

@@ -183,7 +183,7 @@ func TestVerifyAllocations(t *testing.T) {
 	for _, c := range []struct {
 		scheme Scheme
 		most   float64
-	}{{SchemeSchnorr, 0}, {SchemeECDSA, 12}} {
+	}{{SchemeSchnorr, 0}, {SchemeECDSA, 13}} {
 		s := sign(t, c.scheme, 1, 1)[0]
 		for _, pub := range []PublicKey{s.pub, s.pub.Precomputed()} {
 			t.Run(fmt.Sprint(c.scheme, pub.table != nil), func(t *testing.T) {

@@ -126,7 +126,7 @@ func verifyECDSAWith(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize
 	if !ok || sum.isInfinity() {
 		return false
 	}
-	// x is below p, which is above n, so r stands for r itself and, where it fits, r + n.
+	// x is below p, which is above n, so r stands for r itself and, where it fits, for r + n.
 	x, zz := fe(r), fe{}
 	zz.square(&sum.z)
 	if sum.hasX(&x, &zz) {

@@ -25,7 +25,7 @@ func transfers(b *testing.B, scheme keys.Scheme, n int) [][]byte {
 
 // BenchmarkVerify verifies transactions that nobody has seen, per transaction and in batches of several sizes.
 func BenchmarkVerify(b *testing.B) {
-	for _, scheme := range []keys.Scheme{keys.SchemeSchnorr, keys.SchemeEd25519} {
+	for _, scheme := range []keys.Scheme{keys.SchemeSchnorr, keys.SchemeECDSA, keys.SchemeEd25519} {
 		raws := transfers(b, scheme, 1024)
 		for _, size := range []int{1, 64, 1024} {
 			b.Run(scheme.String()+"/"+strconv.Itoa(size), func(b *testing.B) {

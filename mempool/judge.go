@@ -18,12 +18,6 @@ const (
 	maxBatch = 2048
 )
 
-// keyName is the encoding of a public key.
-type keyName struct {
-	scheme keys.Scheme
-	raw    [keys.MaxPublicKeySize]byte
-}
-
 // signer says whose signature stands at a place in a batch.
 type signer struct {
 	job       int
@@ -63,7 +57,7 @@ func (v *Verifier) judge(jobs []job) (signatures int) {
 		}
 		parsed := make([]keys.PublicKey, len(decoded.Signatures))
 		for k, s := range decoded.Signatures {
-			if parsed[k], err = v.parse(s); err != nil {
+			if parsed[k], err = v.keys.parse(keys.Scheme(s.Scheme), s.PublicKey); err != nil {
 				verdict.Err = wrongKey(s, err)
 				break
 			}
@@ -86,23 +80,6 @@ func (v *Verifier) judge(jobs []job) (signatures int) {
 		}
 	}
 	return signatures
-}
-
-// parse returns the public key of a signature. Keys that were used before need no square root.
-func (v *Verifier) parse(s *ledgerv1.Signature) (keys.PublicKey, error) {
-	name := keyName{scheme: keys.Scheme(s.Scheme)}
-	if len(s.PublicKey) != name.scheme.PublicKeySize() {
-		return keys.ParsePublicKey(name.scheme, s.PublicKey)
-	}
-	copy(name.raw[:], s.PublicKey)
-	if known, ok := v.keys.Get(name); ok {
-		return known, nil
-	}
-	key, err := keys.ParsePublicKey(name.scheme, s.PublicKey)
-	if err == nil {
-		v.keys.Add(name, key)
-	}
-	return key, err
 }
 
 // wrongKey says that what stands as the public key is none.

@@ -302,7 +302,7 @@ func TestVerifyPanics(t *testing.T) {
 
 func TestVerifierConfig(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []VerifierConfig{{}, {ChainID: "x", Workers: -1}, {ChainID: "x", CacheEntries: -1}, {ChainID: "x", CacheBytes: 1}} {
+	for _, cfg := range []VerifierConfig{{}, {ChainID: "x", Workers: -1}, {ChainID: "x", CacheEntries: -1}, {ChainID: "x", CacheBytes: 1}, {ChainID: "x", KeyTables: -1}} {
 		if _, err := NewVerifier(cfg); !errors.Is(err, ErrInvalidConfig) {
 			t.Errorf("%+v: %v", cfg, err)
 		}

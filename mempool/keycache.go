@@ -1,0 +1,59 @@
+package mempool
+
+import (
+	"fmt"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/althing-ledger/althing/keys"
+)
+
+// keyName is the encoding of a public key.
+type keyName struct {
+	scheme keys.Scheme
+	raw    [keys.MaxPublicKeySize]byte
+}
+
+// keyCache remembers parsed public keys, so that keys that were used before need no square root, and for ECDSA, whose signatures
+// are verified one by one, tables of keys that were used twice. It is safe for concurrent use.
+type keyCache struct {
+	parsed *lru.Cache[keyName, keys.PublicKey]
+	tables *lru.Cache[keyName, keys.PublicKey] // keys with tables, which are not in parsed
+}
+
+func newKeyCache(parsed, tables int) (c keyCache, err error) {
+	if c.parsed, err = lru.New[keyName, keys.PublicKey](parsed); err != nil {
+		return c, fmt.Errorf("make the cache of keys: %w", err)
+	}
+	if c.tables, err = lru.New[keyName, keys.PublicKey](tables); err != nil {
+		return c, fmt.Errorf("make the cache of keys with tables: %w", err)
+	}
+	return c, nil
+}
+
+// parse is [keys.ParsePublicKey]. The key that it returns may have a table, which changes no verdict.
+func (c *keyCache) parse(scheme keys.Scheme, raw []byte) (keys.PublicKey, error) {
+	if len(raw) != scheme.PublicKeySize() {
+		return keys.ParsePublicKey(scheme, raw)
+	}
+	name := keyName{scheme: scheme}
+	copy(name.raw[:], raw)
+	if scheme == keys.SchemeECDSA {
+		if known, ok := c.tables.Get(name); ok {
+			return known, nil
+		}
+	}
+	if known, ok := c.parsed.Get(name); ok {
+		if scheme == keys.SchemeECDSA {
+			known = known.Precomputed()
+			c.tables.Add(name, known)
+			c.parsed.Remove(name)
+		}
+		return known, nil
+	}
+	key, err := keys.ParsePublicKey(scheme, raw)
+	if err == nil {
+		c.parsed.Add(name, key)
+	}
+	return key, err
+}
