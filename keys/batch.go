@@ -10,7 +10,7 @@ import (
 
 // Batch verifies many signatures together, in less time than one after the other, and gives each the verdict that
 // [PublicKey.Verify] gives it. Schemes may be mixed: Schnorr and Ed25519 signatures are verified together, ECDSA ones
-// singly. A Batch is not for concurrent use; it may be used again after Reset, which keeps its memory: about 1 MiB and
+// share no more than an inversion. A Batch is not for concurrent use; it may be used again after Reset, which keeps its memory: about 1 MiB and
 // 700 bytes for each signature of the largest batch it has seen.
 type Batch struct {
 	entries []entry
@@ -29,8 +29,8 @@ type entry struct {
 // maxEdBatch bounds how many Ed25519 signatures the library gets at once, and so the memory of its tables.
 const maxEdBatch = 1024
 
-// minBatch is the number of signatures below which verifying singly is not slower.
-const minBatch = 3
+// minEdBatch is the number of Ed25519 signatures below which verifying singly is not slower.
+const minEdBatch = 3
 
 // edBatchTag is the tag of the hash from which the coefficients of an Ed25519 batch are derived.
 var edBatchTag = NewTag("althing/keys/batch/ed25519/v1")
@@ -134,7 +134,7 @@ func (s *stream) Read(p []byte) (int, error) {
 // verifyEd25519 verifies the Ed25519 signatures with the given indices. When they do not all hold, the library
 // verifies each by itself, from what it has already decompressed.
 func (b *Batch) verifyEd25519(indices []int, verdicts []error) {
-	if len(indices) < minBatch {
+	if len(indices) < minEdBatch {
 		for _, i := range indices {
 			verdicts[i] = b.entries[i].verify()
 		}

@@ -226,7 +226,7 @@ func TestBatchMixed(t *testing.T) {
 func TestBatchEquation(t *testing.T) {
 	t.Parallel()
 	s := sign(t, SchemeSchnorr, 200, 20)
-	for _, n := range []int{3, 4, 50, 200} {
+	for _, n := range []int{minSchnorrBatch, minSchnorrBatch + 1, 50, 200} {
 		b := NewBatch(n)
 		addAll(b, s[:n])
 		b.Verify()

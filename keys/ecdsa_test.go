@@ -2,7 +2,6 @@ package keys
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -178,19 +177,29 @@ func FuzzECDSA(f *testing.F) {
 	})
 }
 
-// TestVerifyAllocations: verification by a key without or with a table allocates nothing but in the inversion of s.
+// TestVerifyAllocations: verification allocates nothing, with a table or without, but for the big integers of one inversion for
+// a single ECDSA signature, or for all of a batch.
 func TestVerifyAllocations(t *testing.T) {
+	const inversion = 13
 	for _, c := range []struct {
 		scheme Scheme
 		most   float64
-	}{{SchemeSchnorr, 0}, {SchemeECDSA, 13}} {
+	}{{SchemeSchnorr, 0}, {SchemeECDSA, inversion}} {
 		s := sign(t, c.scheme, 1, 1)[0]
 		for _, pub := range []PublicKey{s.pub, s.pub.Precomputed()} {
-			t.Run(fmt.Sprint(c.scheme, pub.table != nil), func(t *testing.T) {
-				if n := testing.AllocsPerRun(50, func() { _ = pub.Verify(s.digest, s.sig) }); n > c.most {
-					t.Errorf("%v allocations, at most %v", n, c.most)
-				}
-			})
+			if n := testing.AllocsPerRun(50, func() { _ = pub.Verify(s.digest, s.sig) }); n > c.most {
+				t.Errorf("%v (table: %v): %v allocations, at most %v", c.scheme, pub.table != nil, n, c.most)
+			}
 		}
+	}
+	all := sign(t, SchemeECDSA, 100, 5)
+	batch := NewBatch(len(all))
+	const own = 1 + 8 // the verdicts, and the indices as they grow
+	if n := testing.AllocsPerRun(10, func() {
+		batch.Reset()
+		addAll(batch, all)
+		batch.Verify()
+	}); n > inversion+own {
+		t.Errorf("%v allocations for a batch, at most %v", n, inversion+own)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // modN is an integer modulo the group's order n = 2^256 - orderC, as four limbs of 64 bits, least significant first,
 // always below n. Like fe it holds public data only, nothing is constant-time, and the tests hold every operation
-// against btcec's ModNScalar, which needs four times as long.
+// against btcec's ModNScalar, which needs three times as long.
 type modN [4]uint64
 
 // order is n, and orderC0 to orderC2 are the limbs of 2^256 - n: what a carry out of the top limb is worth.

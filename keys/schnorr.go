@@ -5,6 +5,9 @@ import "encoding/binary"
 // schnorrTag is the tag of the hash from which the coefficients of a Schnorr batch are derived.
 var schnorrTag = NewTag("althing/keys/batch/schnorr/v1")
 
+// minSchnorrBatch is the number of Schnorr signatures below which verifying singly is not slower.
+const minSchnorrBatch = 6
+
 // maxShare is how many times its own size a failed batch may be verified in halves before the rest is verified singly.
 const maxShare = 3
 
@@ -42,7 +45,7 @@ type keySum struct {
 // The sum of a batch with a wrong signature is infinity with a probability of 2^-128.
 func (b *Batch) verifySchnorr(indices []int, verdicts []error) {
 	s := &b.schnorr
-	if len(indices) < minBatch {
+	if len(indices) < minSchnorrBatch {
 		for _, i := range indices {
 			verdicts[i] = b.entries[i].verify()
 		}
@@ -86,7 +89,7 @@ func (b *Batch) settle(terms []term, suspect bool, verdicts []error) bool {
 	if len(terms) == 0 {
 		return true
 	}
-	if len(terms) >= minBatch && (suspect || s.budget >= len(terms)) {
+	if len(terms) >= minSchnorrBatch && (suspect || s.budget >= len(terms)) {
 		if !suspect {
 			s.budget -= len(terms)
 			if s.holds(terms) {
