@@ -9,7 +9,7 @@
 //
 //   - A key has one encoding. [ParsePublicKey] refuses every other, so equal keys are equal bytes.
 //   - A verdict is a function of key, digest and signature. [PublicKey.Verify] and [Batch.Verify] give the same one, error
-//     included, on every input, valid or not, on every machine; nothing is drawn at random.
+//     included, on every input, valid or not, on every machine, whether or not the key has a table; nothing is drawn at random.
 //   - A signature has one encoding that is accepted: components are in range, and ECDSA's s is low.
 //   - No error, no format verb, no logger and no encoder shows a private key. [PrivateKey.Bytes] and [SaveFile] do;
 //     [SaveEncryptedFile] writes it so that only a passphrase opens it.

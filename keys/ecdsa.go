@@ -11,6 +11,9 @@ type ecdsaBatch struct {
 // because a signature gives only the x of its point. What the signatures share is the inversion of all s.
 func (b *Batch) verifyECDSA(indices []int, verdicts []error) {
 	s, n := &b.ecdsa, len(indices)
+	if n == 0 {
+		return
+	}
 	s.inverses = slices.Grow(s.inverses[:0], n)[:n]
 	s.prefix = slices.Grow(s.prefix[:0], n)[:n]
 	for k, i := range indices {
