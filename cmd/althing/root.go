@@ -120,6 +120,7 @@ A client finds its network through --network, or the variable ` + networkVariabl
 		newStatusCommand(s),
 		newAccountCommand(s),
 		newAssetCommand(s),
+		newBenchCommand(s),
 		newBlockCommand(s),
 		newCharterCommand(s),
 		newCollectionCommand(s),

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/althing-ledger/althing/client"
+	"github.com/althing-ledger/althing/internal/files"
+	"github.com/althing-ledger/althing/internal/loadgen"
+	"github.com/althing-ledger/althing/internal/loadgen/network"
+	"github.com/althing-ledger/althing/internal/loadgen/report"
+	"github.com/althing-ledger/althing/keys"
+	"github.com/althing-ledger/althing/testnet"
+)
+
+// benchCommand is `bench` with what it was told.
+type benchCommand struct {
+	*streams
+	globals
+	validators int    // of a network of its own; 0: measure one that runs
+	dir        string // of a network of its own
+	kind       string
+	scheme     string
+	workload   network.Options
+	load       loadgen.Config
+	watchers   int
+	flood      string
+	html       string
+	metrics    []string
+}
+
+func newBenchCommand(s *streams) *cobra.Command {
+	b := benchCommand{streams: s}
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Put a network under load and measure it",
+		Long: `Put a network under load and measure what it commits. --testnet makes a network of processes on this machine, measures it
+and removes it; without it, the network of --network is measured, on which accounts and assets are created that stay there.
+
+Without --rate the loop is closed: so many transactions are in flight per node, and an answer makes the next one due. With
+it, transactions are due at that rate whatever the network does, and latency runs from when they were due.
+
+A transaction counts when it was found in a block with code 0. The command exits 1 when nodes end with different app
+hashes, or when a transaction was acknowledged that is in no block.`,
+		Example: `  althing bench --testnet 4
+  althing bench --testnet 4 --scheme schnorr --accounts 100000 --for 30s --output json
+  althing bench --network net --rate 2000 --for 1m --html result.html
+  althing bench --testnet 4 --rate 300 --flood 5000:acme`,
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.IntVar(&b.validators, "testnet", 0, fmt.Sprintf("measure a new local network of `N` validators, 1 to %d, and remove it", testnet.MaxValidators))
+	f.StringVar(&b.dir, "dir", "", "`DIR` for the network of --testnet, which must not exist (default: a temporary one)")
+	f.StringVar(&b.kind, "kind", string(network.Transfer), "transactions: `transfer|dvp|record|mixed`")
+	f.StringVar(&b.scheme, "scheme", keys.SchemeSchnorr.String(), "keys of the senders: `schnorr|ecdsa|ed25519`")
+	f.IntVar(&b.workload.Accounts, "accounts", 10_000, "how many accounts to create and fund")
+	f.IntVar(&b.workload.Senders, "senders", 0, "how many of them send (default 2000, or all)")
+	f.Float64Var(&b.workload.Hot, "hot", 0, "`SHARE` of the payments, 0 to 1, that go to ten accounts")
+	f.IntVar(&b.workload.RecordBytes, "record-bytes", 256, "size of a record's content")
+	f.IntVar(&b.workload.MemoBytes, "tx-memo-bytes", 0, "size of the memo of every transaction, up to 256")
+	f.Float64Var(&b.load.Rate, "rate", 0, "transactions due per second, over all nodes (default: a closed loop)")
+	f.IntVar(&b.load.InFlight, "in-flight", 1000, "transactions in flight per node in a closed loop")
+	f.IntVar(&b.load.Backlog, "backlog", 0, "transactions of a rate that may be due and not sent; more are errors (default: those of 2 s)")
+	f.DurationVar(&b.load.Ramp, "ramp", 2*time.Second, "how long the load grows")
+	f.DurationVar(&b.load.Warmup, "warmup", 3*time.Second, "how long it then is not measured")
+	f.DurationVar(&b.load.For, "for", 30*time.Second, "how long it is measured")
+	f.Float64Var(&b.load.Reads, "verified-reads", 0, "balances read per second, each with its proof checked")
+	f.IntVar(&b.watchers, "watchers", 0, "how many watch the blocks meanwhile")
+	f.StringVar(&b.flood, "flood", "", "one organisation floods: `RATE[:ORG]`; the others are measured before and meanwhile")
+	f.StringVar(&b.html, "html", "", "write a page with plots to this `FILE`")
+	f.StringArrayVar(&b.metrics, "metrics", nil, "where a node of another machine serves metrics: `NODE=HOST:PORT`; may be repeated")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		b.globals = globalsOf(cmd)
+		if err := b.understand(cmd); err != nil {
+			return err
+		}
+		// A closed terminal ends it as Ctrl-C does: nothing stays behind.
+		ctx, restore := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+		defer restore()
+		return b.run(ctx)
+	}
+	return cmd
+}
+
+// understand checks the flags, all before anything is started.
+func (b *benchCommand) understand(cmd *cobra.Command) (err error) {
+	if cmd.Flags().Changed("testnet") {
+		if b.validators < 1 || b.validators > testnet.MaxValidators {
+			return usagef("--testnet %d: a local network has 1 to %d validators", b.validators, testnet.MaxValidators)
+		}
+		if cmd.Flags().Changed("network") || b.node != "" {
+			return usagef("--testnet makes a network of its own: leave --network and --node out")
+		}
+	} else if b.dir != "" {
+		return usagef("--dir is for the network of --testnet")
+	}
+	if b.load.Rate > 0 && cmd.Flags().Changed("in-flight") {
+		return usagef("--in-flight is for a closed loop: leave it or --rate out")
+	}
+	if cmd.Flags().Changed("rate") && !(b.load.Rate > 0) {
+		return usagef("--rate is %v: it is above 0; leave it out for a closed loop", b.load.Rate)
+	}
+	if cmd.Flags().Changed("backlog") && b.load.Rate == 0 {
+		return usagef("--backlog is for a --rate")
+	}
+	if b.load.For <= 0 {
+		return usagef("--for is %v: it is above 0", b.load.For)
+	}
+	if b.watchers < 0 || b.watchers > maxBenchWatchers {
+		return usagef("--watchers is %d: it is 0 to %d", b.watchers, maxBenchWatchers)
+	}
+	if b.flood != "" {
+		rate, org, _ := strings.Cut(b.flood, ":")
+		parsed, err := strconv.ParseFloat(rate, 64)
+		if err != nil {
+			return usagef("--flood %s: it is RATE or RATE:ORG, such as 5000:acme", b.flood)
+		}
+		b.load.Flood = &loadgen.Flood{Rate: parsed, Org: org}
+	}
+	b.workload.Kind = network.Kind(b.kind)
+	if b.workload.Scheme, err = keys.ParseScheme(b.scheme); err != nil {
+		return usageError(fmt.Errorf("--scheme: %w", err))
+	}
+	checked := b.load
+	checked.Read = func(context.Context) error { return nil }
+	if err := errors.Join(b.workload.Validate(), checked.Validate()); err != nil {
+		return usageError(err)
+	}
+	return checkWritable(b.html)
+}
+
+// maxBenchWatchers bounds --watchers: a node lets one client have so many.
+const maxBenchWatchers = 250
+
+// run measures, and shows what came out.
+func (b *benchCommand) run(ctx context.Context) error {
+	if b.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, b.timeout)
+		defer cancel()
+	}
+	result, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	if b.html != "" {
+		if err := files.Replace(b.html, report.HTML(result), 0o644); err != nil {
+			return badPath(b.html, err)
+		}
+	}
+	if err := b.show(b.globals, result, func(w io.Writer) { report.Text(w, result) }); err != nil {
+		return err
+	}
+	switch {
+	case len(result.Faults) > 0:
+		return hint(errors.New(result.Faults[0]), "keep the nodes' directories and logs, and report it: these nodes must not be relied on")
+	case result.Interrupted:
+		return hint(errors.New("interrupted"), "the figures are of what was measured until then")
+	}
+	return nil
+}
+
+// measure runs the load on the network of --network, or on one that exists only for it.
+func (b *benchCommand) measure(ctx context.Context) (result *loadgen.Result, err error) {
+	if b.validators == 0 {
+		file, err := b.loadNetwork(b.globals)
+		if err != nil {
+			return nil, err
+		}
+		return b.loadOn(ctx, file)
+	}
+	dir := b.dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "althing-bench-"); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		dir = filepath.Join(dir, "net")
+	} else if _, err := os.Lstat(dir); err == nil {
+		return nil, usagef("--dir %s exists: name a directory that does not", dir)
+	} else {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	finish := b.progress(ctx, "every node to be ready")
+	n, err := testnet.Launch(ctx, dir, testnet.Options{Validators: b.validators, Name: "bench"}, "")
+	finish()
+	if err != nil {
+		return nil, testnetError(err, dir)
+	}
+	defer func() {
+		_, downErr := n.Down(context.WithoutCancel(ctx))
+		err = errors.Join(err, downErr)
+	}()
+	return b.loadOn(ctx, n.File)
+}
+
+// loadOn runs the load on a network that runs.
+func (b *benchCommand) loadOn(ctx context.Context, file *client.Network) (result *loadgen.Result, err error) {
+	token, err := b.reader(b.globals, file)
+	if err != nil {
+		return nil, err
+	}
+	processes, err := b.processes(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	target, err := network.Dial(file, token, processes)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	work, err := network.New(file, b.workload)
+	if err != nil {
+		return nil, err
+	}
+	c := b.load
+	if c.Reads > 0 {
+		reader, err := work.Reader(token)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, reader.Close()) }()
+		c.Read = reader.Read
+	}
+	for i := range b.watchers {
+		c.Watches = append(c.Watches, target.Watch(i))
+	}
+	bar := newBar(b.streams)
+	defer bar.clear()
+	c.Progress = bar.show
+	return loadgen.Run(ctx, target, work, c)
+}
+
+// processes says how to look at the nodes: at their processes on this machine, else at the metrics that they serve.
+func (b *benchCommand) processes(ctx context.Context, file *client.Network) (map[string]loadgen.Process, error) {
+	found := map[string]loadgen.Process{}
+	path := b.network
+	if path == "" {
+		path = b.getenv(networkVariable)
+	}
+	if b.validators > 0 {
+		path = filepath.Dir(file.KeysDir)
+	}
+	if n, err := testnet.Open(path); err == nil {
+		status, err := n.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range status {
+			switch {
+			case s.PID > 0:
+				found[s.Name] = loadgen.LocalProcess{PID: s.PID, Dir: s.Home}
+			case s.Metrics != "":
+				found[s.Name] = network.NewMetricsPage(s.Metrics)
+			}
+		}
+	}
+	for _, m := range b.metrics {
+		name, address, ok := strings.Cut(m, "=")
+		if !ok || address == "" {
+			return nil, usagef("--metrics %s: it is NODE=HOST:PORT", m)
+		}
+		found[name] = network.NewMetricsPage(address)
+	}
+	return found, nil
+}
