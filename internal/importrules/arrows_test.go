@@ -84,6 +84,10 @@ var rooms = []room{
 		"a node's directory is read before anything runs, and by commands that run nothing"},
 	{"internal/node", []string{"app", "app/...", "consensus", "consensus/signer", "mempool", "p2p", "state", "internal/home", "keys", "proto/..."},
 		[]string{"client", "client/clienttest", "client/verify", "testnet/...", "state/statetest"}, "the rooms meet here and in no other place; it knows neither its clients nor its command line"},
+	{"internal/loadgen", nil, nil, "what generates load and judges it knows no network: another kind of network must be measurable by the same code"},
+	{"internal/loadgen/network", append([]string{"client", "internal/loadgen"}, leaves...), nil,
+		"it is a client like any other: what it measures is what everybody's program would get"},
+	{"internal/loadgen/report", []string{"internal/loadgen"}, nil, "figures are shown as they were found, and looked up nowhere"},
 	{"internal/files", nil, nil, "clients and commands write files with it, and get nothing along with it"},
 	{"internal/importrules", nil, nil, "it looks at source, not through it"},
 
@@ -130,7 +134,7 @@ var owners = []struct {
 	{"github.com/oasisprotocol/", []string{"keys"}, "one package verifies signatures"},
 	{"github.com/spf13/", []string{"cmd/..."}, "flags belong to commands"},
 	{"golang.org/x/term", []string{"cmd/...", "testnet/..."}, "terminals belong to commands"},
-	{"google.golang.org/grpc", []string{"proto/gen/...", "app/grpcapi", "app/httpapi", "consensus/signer", "client", "client/explorer", "client/clienttest", "client/pgindex", "internal/node", "testnet/...", "cmd/...", "examples/..."},
+	{"google.golang.org/grpc", []string{"proto/gen/...", "app/grpcapi", "app/httpapi", "consensus/signer", "client", "client/explorer", "client/clienttest", "client/pgindex", "internal/loadgen/network", "internal/node", "testnet/...", "cmd/...", "examples/..."},
 		"calls come in through one edge; the state machine knows no transport"},
 	{"github.com/grpc-ecosystem/", []string{"proto/gen/gateway/...", "app/httpapi"}, "one package translates HTTP"},
 	{"github.com/jackc/", []string{"client/pgindex"}, "one package knows PostgreSQL; no node needs it"},
@@ -299,6 +303,9 @@ func TestRulesFire(t *testing.T) {
 		{"cmd/althing", "internal/node", false, true},
 		{"testnet", "cmd/althing", false, false},
 		{"examples/submit", "internal/home", false, false},
+		{"internal/loadgen", "client", false, false},
+		{"internal/loadgen/network", "client", false, true},
+		{"internal/loadgen/network", "testnet", false, false},
 		{"somewhere", "keys", false, false},
 	} {
 		if err := judge(c.from, c.to, c.inTests); (err == nil) != c.allowed {

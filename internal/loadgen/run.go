@@ -161,8 +161,9 @@ func (r *run) signAhead(ctx context.Context) error {
 	}
 	const perTx = 64 // what remembering one costs beside its bytes
 	fit := min(1, float64(r.Ahead)/float64(total*(len(probe.Raw)+perTx)))
-	// Signing takes as long as it takes; a guess that is too short only means that some are signed anew later.
-	expires := began.Add(min(2*length+validFor, longestValid))
+	// Who waits for signatures for longer than the load lasts has no use for them: the rest is signed while it runs.
+	patience := began.Add(max(length, leastSigning))
+	expires := patience.Add(min(length+validFor, longestValid))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	var mu sync.Mutex
@@ -171,6 +172,9 @@ func (r *run) signAhead(ctx context.Context) error {
 		o.lane.supply.expires = expires
 		for left := int(float64(o.count) * fit); left > 0; left -= signBatch {
 			group.Go(func() error {
+				if time.Now().After(patience) {
+					return nil
+				}
 				for range min(left, signBatch) {
 					if ctx.Err() != nil {
 						return ctx.Err()
@@ -194,8 +198,12 @@ func (r *run) signAhead(ctx context.Context) error {
 	return err
 }
 
-// signBatch is how many transactions are signed ahead between two looks at the progress.
-const signBatch = 500
+const (
+	// signBatch is how many transactions are signed ahead between two looks at the progress.
+	signBatch = 500
+	// leastSigning is how long signing ahead may take at least.
+	leastSigning = 15 * time.Second
+)
 
 // load sends, from the ramp to the drain.
 func (r *run) load(ctx context.Context) error {

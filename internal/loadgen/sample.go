@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -61,23 +60,10 @@ func diskOf(dir string) int64 {
 		if err != nil {
 			return nil
 		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			sum += stat.Blocks * 512
-		} else {
-			sum += info.Size()
-		}
+		sum += onDisk(info)
 		return nil
 	})
 	return sum
-}
-
-// ownCPU returns the processor time of the generator itself.
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // sample is the use of the machine at one moment. A node of which nothing is known has negative numbers.

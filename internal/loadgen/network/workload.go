@@ -15,6 +15,7 @@ import (
 	"github.com/althing-ledger/althing/internal/loadgen"
 	"github.com/althing-ledger/althing/keys"
 	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
+	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	recordsv1 "github.com/althing-ledger/althing/proto/gen/althing/records/v1"
 	"github.com/althing-ledger/althing/proto/tx"
@@ -297,9 +298,14 @@ func (w *Workload) sign(expires time.Time, senders []int, operations ...*ledgerv
 		return loadgen.Tx{}, err
 	}
 	for _, s := range senders {
-		if err := tx.AddSignature(envelope, w.file.ChainID, w.account(s), w.keys[s]); err != nil {
+		signature, err := w.keys[s].SignUnverified(id)
+		if err != nil {
 			return loadgen.Tx{}, err
 		}
+		public := w.keys[s].Public()
+		envelope.Signatures = append(envelope.Signatures, &ledgerv1.Signature{
+			Account: w.account(s), PublicKey: public.Bytes(), Scheme: keysv1.SignatureScheme(public.Scheme()), Signature: signature,
+		})
 	}
 	raw, err := envelope.MarshalVTStrict()
 	if err != nil {
