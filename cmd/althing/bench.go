@@ -155,7 +155,11 @@ func (b *benchCommand) run(ctx context.Context) error {
 		return err
 	}
 	if b.html != "" {
-		if err := files.Replace(b.html, report.HTML(result), 0o644); err != nil {
+		page, err := report.HTML(result)
+		if err != nil {
+			return err
+		}
+		if err := files.Replace(b.html, page, 0o644); err != nil {
 			return badPath(b.html, err)
 		}
 	}

@@ -98,7 +98,6 @@ type watchers struct {
 }
 
 func (w *watchers) run(ctx context.Context, of *run) {
-	w.seen = make([]atomic.Uint64, len(of.Watches))
 	var wg sync.WaitGroup
 	for i, watch := range of.Watches {
 		wg.Go(func() {

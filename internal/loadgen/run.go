@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -213,6 +214,7 @@ func (r *run) load(ctx context.Context) error {
 	}
 	r.from = height + 1
 	r.before = r.sampler.look(ctx)
+	r.watches.seen = make([]atomic.Uint64, len(r.Watches))
 	r.setTimes(time.Now())
 
 	// Nothing new is due after stop; who is interrupted sees that come at once. The drain has its own end.
