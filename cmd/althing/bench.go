@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,12 +96,18 @@ hashes, or when a transaction was acknowledged that is in no block.`,
 
 // understand checks the flags, all before anything is started.
 func (b *benchCommand) understand(cmd *cobra.Command) (err error) {
+	if b.node != "" {
+		return usagef("--node: the load goes to all nodes; name a network file with fewer")
+	}
 	if cmd.Flags().Changed("testnet") {
 		if b.validators < 1 || b.validators > testnet.MaxValidators {
 			return usagef("--testnet %d: a local network has 1 to %d validators", b.validators, testnet.MaxValidators)
 		}
-		if cmd.Flags().Changed("network") || b.node != "" {
-			return usagef("--testnet makes a network of its own: leave --network and --node out")
+		if cmd.Flags().Changed("network") {
+			return usagef("--testnet makes a network of its own: leave --network out")
+		}
+		if _, err := os.Lstat(b.dir); b.dir != "" && err == nil {
+			return usagef("--dir %s exists: name a directory that does not, it is removed in the end", b.dir)
 		}
 	} else if b.dir != "" {
 		return usagef("--dir is for the network of --testnet")
@@ -113,6 +120,17 @@ func (b *benchCommand) understand(cmd *cobra.Command) (err error) {
 	}
 	if cmd.Flags().Changed("backlog") && b.load.Rate == 0 {
 		return usagef("--backlog is for a --rate")
+	}
+	// A zero stands for a default below; on the command line it is a mistake.
+	for _, name := range []string{"in-flight", "backlog", "accounts", "senders", "record-bytes"} {
+		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "0" {
+			return usagef("--%s 0: it is at least 1", name)
+		}
+	}
+	for _, m := range b.metrics {
+		if name, address, _ := strings.Cut(m, "="); name == "" || address == "" {
+			return usagef("--metrics %s: it is NODE=HOST:PORT", m)
+		}
 	}
 	if b.load.For <= 0 {
 		return usagef("--for is %v: it is above 0", b.load.For)
@@ -191,8 +209,6 @@ func (b *benchCommand) measure(ctx context.Context) (result *loadgen.Result, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		dir = filepath.Join(dir, "net")
-	} else if _, err := os.Lstat(dir); err == nil {
-		return nil, usagef("--dir %s exists: name a directory that does not", dir)
 	} else {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
@@ -271,9 +287,9 @@ func (b *benchCommand) processes(ctx context.Context, file *client.Network) (map
 		}
 	}
 	for _, m := range b.metrics {
-		name, address, ok := strings.Cut(m, "=")
-		if !ok || address == "" {
-			return nil, usagef("--metrics %s: it is NODE=HOST:PORT", m)
+		name, address, _ := strings.Cut(m, "=")
+		if !slices.ContainsFunc(file.Nodes, func(n client.Node) bool { return n.Name == name }) {
+			return nil, usagef("--metrics %s: the network has no node %s", m, name)
 		}
 		found[name] = network.NewMetricsPage(address)
 	}

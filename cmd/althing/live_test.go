@@ -25,6 +25,8 @@ const liveTimeout = 30 * time.Second
 //	soon PATH WANT COMMAND…  run a command until it succeeds and the JSON that it prints has this at the path
 //	flip FILE COPY BYTE      make a copy in which one bit of this byte is another
 //	cut FILE COPY BYTES      make a copy without so many bytes at the end
+//	appears FILE             wait until there is a file
+//	counted                  the blocks hold what the result of a measurement on stdout counts
 //	refuses FILE COMMAND…    flip one bit after another, all over the file; the command must exit 1 for each copy, FORGED
 func TestLive(t *testing.T) {
 	if testing.Short() {
@@ -48,7 +50,7 @@ func TestLive(t *testing.T) {
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"exits": exits, "field": fieldIs, "capture": capture, "soon": soon,
-					"flip": flip, "cut": cut, "refuses": refuses,
+					"flip": flip, "cut": cut, "refuses": refuses, "counted": counted, "appears": appears,
 				},
 			})
 		})

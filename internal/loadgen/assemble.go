@@ -157,8 +157,8 @@ func (r *run) chain() Chain {
 	if b.txs > 0 {
 		c.BytesPerTx = float64(b.bytes) / float64(b.txs)
 	}
-	if lasted := b.lastTx.Sub(b.firstTx).Seconds(); lasted > 0 {
-		c.BlocksPerSec = float64(b.nonEmpty-1) / lasted
+	if lasted := b.lastTx.Sub(b.firstTx).Seconds(); b.nonEmpty > 2 && lasted > 0 {
+		c.BlocksPerSec = float64(b.nonEmpty-2) / lasted
 	}
 	c.LongestGap = millis(b.gap)
 	return c

@@ -53,7 +53,7 @@ type blockStats struct {
 	txs, foreign        uint64
 	bytes, maxBytes     int64
 	maxTxs              int
-	firstTx, lastTx     time.Time // of the first and the last that is not empty
+	firstTx, lastTx     time.Time // of the second and the last that is not empty
 	gap                 time.Duration
 	firstHeight, height uint64
 }
@@ -194,9 +194,10 @@ func (s *blockStats) add(b Block) {
 	s.txs += uint64(len(b.Txs))
 	s.bytes += b.Bytes
 	if len(b.Txs) > 0 {
-		if s.nonEmpty++; s.nonEmpty == 1 {
+		// The time of a block is that of the decision on the one before it: that of the first is from before the load.
+		if s.nonEmpty++; s.nonEmpty == 2 {
 			s.firstTx = b.Time
-		} else {
+		} else if s.nonEmpty > 2 {
 			s.gap = max(s.gap, b.Time.Sub(s.lastTx))
 		}
 		s.lastTx = b.Time

@@ -147,9 +147,9 @@ func (r *run) signAhead(ctx context.Context) error {
 			lasts = r.For + r.settling()
 		}
 		if rate == 0 {
-			rate = r.Guess / float64(len(r.lanes))
+			rate = min(r.Guess/float64(len(r.lanes)), float64(r.InFlight)/soonest.Seconds())
 		}
-		o := order{l, int(math.Ceil(rate * lasts.Seconds()))}
+		o := order{l, int(math.Ceil(rate * min(lasts, longestValid-validFor).Seconds()))}
 		orders, total = append(orders, o), total+o.count
 	}
 	if r.Ahead < 0 {
@@ -163,8 +163,8 @@ func (r *run) signAhead(ctx context.Context) error {
 	const perTx = 64 // what remembering one costs beside its bytes
 	fit := min(1, float64(r.Ahead)/float64(total*(len(probe.Raw)+perTx)))
 	// Who waits for signatures for longer than the load lasts has no use for them: the rest is signed while it runs.
-	patience := began.Add(max(length, leastSigning))
-	expires := patience.Add(min(length+validFor, longestValid))
+	patience := began.Add(min(max(length, leastSigning), mostSigning))
+	expires := began.Add(min(patience.Sub(began)+length+validFor, longestValid))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	var mu sync.Mutex
@@ -202,8 +202,10 @@ func (r *run) signAhead(ctx context.Context) error {
 const (
 	// signBatch is how many transactions are signed ahead between two looks at the progress.
 	signBatch = 500
-	// leastSigning is how long signing ahead may take at least.
-	leastSigning = 15 * time.Second
+	// leastSigning and mostSigning are how long signing ahead may take, as long as the load in between.
+	leastSigning, mostSigning = 15 * time.Second, time.Minute
+	// soonest is how long a transaction takes at least, for guessing how many a closed loop needs.
+	soonest = 20 * time.Millisecond
 )
 
 // load sends, from the ramp to the drain.
