@@ -129,6 +129,9 @@ const (
 	maxGossipSleep = time.Second
 )
 
+// DefaultProfile returns the profile in which every field has its default.
+func DefaultProfile() Profile { return Profile{}.withDefaults() }
+
 func (p Profile) withDefaults() Profile {
 	d := func(v *time.Duration, def time.Duration) {
 		if *v == 0 {
