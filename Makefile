@@ -111,6 +111,16 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+BENCH_FOR     ?= 30s
+BENCH_RATE    ?= 0
+BENCH_MEMPOOL ?= flood
+BENCH_FLAGS   ?=
+.PHONY: bench-baseline
+bench-baseline: ## measure CometBFT's own unsigned key-value store for BENCH_FOR (30s) as `althing bench` measures Althing
+	@mkdir -p bin
+	go build -o bin/baseline ./internal/loadgen/baseline
+	bin/baseline -for $(BENCH_FOR) -rate $(BENCH_RATE) -mempool $(BENCH_MEMPOOL) $(BENCH_FLAGS)
+
 .PHONY: clean
 clean: ## remove what was built, the tools too
 	rm -rf bin .tools

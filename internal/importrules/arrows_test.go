@@ -88,7 +88,7 @@ var rooms = []room{
 	{"internal/loadgen/network", append([]string{"client", "internal/loadgen"}, leaves...), nil,
 		"it is a client like any other: what it measures is what everybody's program would get"},
 	{"internal/loadgen/report", []string{"internal/loadgen"}, nil, "figures are shown as they were found, and looked up nowhere"},
-	{"internal/loadgen/baseline", []string{"consensus", "internal/loadgen"}, []string{"app", "app/governance"},
+	{"internal/loadgen/baseline", []string{"consensus", "internal/loadgen", "internal/loadgen/report", "internal/files"}, []string{"app", "app/governance"},
 		"the engine without anything of ours but its profile: with more it would be no yardstick"},
 	{"internal/files", nil, nil, "clients and commands write files with it, and get nothing along with it"},
 	{"internal/importrules", nil, nil, "it looks at source, not through it"},

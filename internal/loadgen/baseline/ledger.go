@@ -32,7 +32,7 @@ type ledger struct {
 type block struct {
 	height int64
 	txs    [][]byte
-	digest []byte // the app hash and the block's own hash
+	digest []byte // the hash of the block and the app hash
 }
 
 // newLedger makes a store that holds as many keys already as transactions will write, so that its size does not depend on how
@@ -63,7 +63,7 @@ func (l *ledger) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlo
 		}
 	}
 	// The store's app hash says how many transactions there were; the block's says which.
-	l.executed = block{req.Height, req.Txs, slices.Concat(res.AppHash, req.Hash)}
+	l.executed = block{req.Height, req.Txs, slices.Concat(req.Hash, res.AppHash)}
 	return res, nil
 }
 

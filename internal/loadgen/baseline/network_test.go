@@ -44,7 +44,7 @@ func TestCommits(t *testing.T) {
 			defer cancel()
 			o := options{validators: 4, mempool: mempool, keys: 1000}
 			n := running(t, o)
-			w := &keyValue{keys: o.keys, size: 230, senders: o.validators, nodes: o.validators}
+			w := &keyValue{keys: o.keys, size: 250, senders: o.validators, nodes: o.validators}
 			const each = 500
 			said := map[loadgen.ID]uint64{}
 			first := true

@@ -22,7 +22,7 @@ var _ loadgen.Target = (*network)(nil)
 func (n *network) Nodes() []loadgen.Node {
 	nodes := make([]loadgen.Node, len(n.processes))
 	for i, p := range n.processes {
-		nodes[i] = loadgen.Node{Name: p.name}
+		nodes[i] = loadgen.Node{Name: p.name, Process: loadgen.LocalProcess{PID: p.cmd.Process.Pid, Dir: p.home}}
 	}
 	return nodes
 }
@@ -58,7 +58,7 @@ func (n *network) Blocks(ctx context.Context, from, to uint64) iter.Seq2[loadgen
 	}
 }
 
-// AppHashes returns for each validator the app hash after a block and the hash of that block, as one: the app hash alone only
+// AppHashes returns for each validator the hash of a block and the app hash after it, as one: the app hash alone only
 // says how many transactions there were.
 func (n *network) AppHashes(ctx context.Context, least uint64) (height uint64, hashes [][]byte, err error) {
 	height = least

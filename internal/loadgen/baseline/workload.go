@@ -22,10 +22,11 @@ type keyValue struct {
 	made atomic.Uint64
 }
 
-// The smallest and the largest transaction there can be.
+// The smallest and the largest transaction, and the most keys, that there can be.
 const (
 	minTxSize = 32
 	maxTxSize = 64 << 10
+	maxKeys   = 10_000_000
 )
 
 // keyName is the n-th key.
