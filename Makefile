@@ -19,7 +19,7 @@ SEQUENTIAL  = $(shell go list ./... | grep -v -E '^$(MODULE)/((app|internal/node
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the static binary bin/althing
@@ -117,9 +117,8 @@ BENCH_MEMPOOL ?= flood
 BENCH_FLAGS   ?=
 .PHONY: bench-baseline
 bench-baseline: ## measure CometBFT's own unsigned key-value store for BENCH_FOR (30s) as `althing bench` measures Althing
-	@mkdir -p bin
-	go build -o bin/baseline ./internal/loadgen/baseline
-	bin/baseline -for $(BENCH_FOR) -rate $(BENCH_RATE) -mempool $(BENCH_MEMPOOL) $(BENCH_FLAGS)
+	@go build -o bin/baseline ./internal/loadgen/baseline
+	@bin/baseline -for $(BENCH_FOR) -rate $(BENCH_RATE) -mempool $(BENCH_MEMPOOL) $(BENCH_FLAGS)
 
 .PHONY: clean
 clean: ## remove what was built, the tools too
