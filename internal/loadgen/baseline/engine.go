@@ -9,14 +9,27 @@ import (
 
 // The engine's mempools that can be chosen.
 const (
-	flood    = config.MempoolTypeFlood
-	appPool  = config.MempoolTypeApp
-	poolSize = 200_000 // transactions that a node keeps at most
-
-	// poolAdmits is how many transactions a node has when it takes no more from clients. The rest of the room is for what
-	// other nodes have taken, which the engine would otherwise drop in silence.
-	poolAdmits = poolSize / 2
+	flood   = config.MempoolTypeFlood
+	appPool = config.MempoolTypeApp
 )
+
+// poolTxs and poolBytes are how much a node keeps pending at most.
+const (
+	poolTxs   = 200_000
+	poolBytes = 512 << 20
+)
+
+// forAll and forClients are parts of that room. The half that clients cannot fill is for what other nodes have taken, which the
+// engine would otherwise drop in silence.
+const (
+	forAll     = 1
+	forClients = 2
+)
+
+// full says whether so much that is pending leaves no room in a part.
+func full(part, txs int, bytes int64) bool {
+	return txs >= poolTxs/part || bytes >= poolBytes/int64(part)
+}
 
 // maxBlockBytes is the largest block of a network with the default charter: what its transactions may take, and app.BlockOverhead.
 const maxBlockBytes = 5 << 20
@@ -57,9 +70,9 @@ func engineConfig(home, listen, peers, mempool string) *config.Config {
 	c.Consensus.CreateEmptyBlocks, c.Consensus.CreateEmptyBlocksInterval = mempool == appPool, 0
 
 	c.Mempool.Type = mempool
-	c.Mempool.Size = poolSize
-	c.Mempool.CacheSize = 2 * poolSize
-	c.Mempool.SeenCacheSize = 2 * poolSize
+	c.Mempool.Size, c.Mempool.MaxTxsBytes = poolTxs, poolBytes
+	c.Mempool.CacheSize = 2 * poolTxs
+	c.Mempool.SeenCacheSize = 2 * poolTxs
 	c.Mempool.MaxBatchBytes = maxBatchBytes
 	c.Mempool.ReapInterval = p.PeerGossipSleep
 	c.Mempool.Recheck = false // whatever the state, the store takes what it has taken once

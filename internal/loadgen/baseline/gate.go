@@ -28,7 +28,7 @@ type verdict byte
 
 const (
 	committed verdict = iota + 1
-	full              // there was no room for it
+	noRoom            // for it
 	seen              // the mempool knows it already
 	invalid           // the store does not take it
 	failed            // the mempool failed
@@ -104,8 +104,8 @@ func (g *gate) read(r io.Reader, out *outbox) error {
 
 // submit hands a transaction to the mempool. Its waiter is answered exactly once, now or later.
 func (g *gate) submit(tx []byte, w waiter) {
-	if g.mempool.Size() >= poolAdmits {
-		w.answer(0, 0, full)
+	if full(forClients, g.mempool.Size(), g.mempool.SizeBytes()) {
+		w.answer(0, 0, noRoom)
 		return
 	}
 	g.mu.Lock()
@@ -120,18 +120,18 @@ func (g *gate) submit(tx []byte, w waiter) {
 	err := g.mempool.CheckTx(tx, func(res *abci.ResponseCheckTx) {
 		switch {
 		case res.Code >= abci.CodeTypeRetry:
-			g.answer(tx, res.Code, full)
+			g.answer(tx, res.Code, noRoom)
 		case res.Code != abci.CodeTypeOK:
 			g.answer(tx, res.Code, invalid)
 		}
 	}, mempool.TxInfo{})
-	var noRoom mempool.ErrMempoolIsFull
+	var isFull mempool.ErrMempoolIsFull
 	switch {
 	case err == nil: // the answer follows
 	case errors.Is(err, mempool.ErrTxInCache), errors.Is(err, mempool.ErrSeenTx):
 		g.answer(tx, 0, seen)
-	case errors.As(err, &noRoom):
-		g.answer(tx, 0, full)
+	case errors.As(err, &isFull):
+		g.answer(tx, 0, noRoom)
 	default:
 		g.answer(tx, 0, failed)
 	}

@@ -92,6 +92,9 @@ func parse(args []string, messages io.Writer) (o order, err error) {
 	if o.output != "text" && o.output != "json" {
 		problems = append(problems, fmt.Errorf("-output is %q, it is text or json", o.output))
 	}
+	if !(o.load.Rate >= 0) {
+		problems = append(problems, fmt.Errorf("-rate is %v, it is 0 or more", o.load.Rate))
+	}
 	if flags.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("what is %q? there are only flags", flags.Arg(0)))
 	}

@@ -70,7 +70,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, flags := range []string{"-validators 0", "-mempool nop", "-tx-bytes 3", "-keys 0", "-rate -1", "-output xml", "-for 1ns", "more", "-unknown"} {
+	for _, flags := range []string{"-validators 0", "-mempool nop", "-tx-bytes 3", "-keys 0", "-rate -1", "-rate NaN", "-output xml", "-for 1ns", "more", "-unknown"} {
 		var out, messages bytes.Buffer
 		if err := run(t.Context(), strings.Fields(flags), &out, &messages); !errors.Is(err, errUsage) || messages.Len() == 0 || out.Len() != 0 {
 			t.Errorf("%s: %v, says %q", flags, err, messages.String())

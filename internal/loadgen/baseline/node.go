@@ -37,7 +37,7 @@ const questionsName = "Node"
 // queue is how many blocks may wait until their transactions are answered.
 const queue = 64
 
-// validator is what the flags of a node say.
+// validator is what the flags of a node say. It runs once: its store is gone when it ends.
 type validator struct {
 	home    string // with the engine's files
 	listen  string // for peers
@@ -53,8 +53,8 @@ func (v validator) args() []string {
 		"-mempool", v.mempool, "-keys", fmt.Sprint(v.keys)}
 }
 
-// runNode is a validator until standard input ends, which it does when the runner is gone, or a SIGTERM comes. An interrupt is the
-// runner's to handle: it still has questions.
+// runNode is a validator until standard input ends, which it does when the runner is gone, or a SIGTERM comes. Interrupts and
+// closed terminals are the runner's to handle: it still has questions.
 func runNode(args []string) error {
 	var v validator
 	flags := flag.NewFlagSet(nodeCommand, flag.ContinueOnError)
@@ -67,7 +67,7 @@ func runNode(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	signal.Ignore(os.Interrupt)
+	signal.Ignore(os.Interrupt, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {

@@ -15,6 +15,7 @@ type pooled struct {
 
 	mu      sync.Mutex
 	pending map[string]struct{} // by all bytes
+	bytes   int64               // of those
 	order   [][]byte            // as they came, with those that are no longer pending
 	fresh   [][]byte            // not gossiped yet
 
@@ -31,7 +32,7 @@ func newPooled(l *ledger) *pooled {
 func (p *pooled) CheckTx(ctx context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
 	res, err := p.Application.CheckTx(ctx, req)
 	if err == nil && res.Code == abci.CodeTypeOK {
-		res.Code = p.add(req.Tx, poolAdmits, true)
+		res.Code = p.add(req.Tx, forClients, true)
 	}
 	return res, err
 }
@@ -43,13 +44,13 @@ func (p *pooled) InsertTx(ctx context.Context, req *abci.RequestInsertTx) (*abci
 		return nil, err
 	}
 	if res.Code == abci.CodeTypeOK {
-		res.Code = p.add(req.Tx, poolSize, false)
+		res.Code = p.add(req.Tx, forAll, false)
 	}
 	return &abci.ResponseInsertTx{Code: res.Code}, nil
 }
 
 // add returns the code with which a transaction is taken or not.
-func (p *pooled) add(tx []byte, limit int, gossip bool) uint32 {
+func (p *pooled) add(tx []byte, part int, gossip bool) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, known := range []map[string]struct{}{p.pending, p.recent, p.older} {
@@ -57,10 +58,11 @@ func (p *pooled) add(tx []byte, limit int, gossip bool) uint32 {
 			return abci.CodeTypeOK
 		}
 	}
-	if len(p.pending) >= limit {
+	if full(part, len(p.pending), p.bytes) {
 		return abci.CodeTypeRetry
 	}
 	p.pending[string(tx)] = struct{}{}
+	p.bytes += int64(len(tx))
 	p.order = append(p.order, tx)
 	if gossip {
 		p.fresh = append(p.fresh, tx)
@@ -101,11 +103,14 @@ func (p *pooled) Commit(ctx context.Context, req *abci.RequestCommit) (*abci.Res
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.recent) >= poolSize {
+	if len(p.recent) >= poolTxs {
 		p.recent, p.older = map[string]struct{}{}, p.recent
 	}
 	for _, tx := range txs {
-		delete(p.pending, string(tx))
+		if _, was := p.pending[string(tx)]; was {
+			delete(p.pending, string(tx))
+			p.bytes -= int64(len(tx))
+		}
 		p.recent[string(tx)] = struct{}{}
 	}
 	kept := make([][]byte, 0, len(p.pending))

@@ -182,7 +182,7 @@ func decodeAnswer(a [answerBytes]byte) (loadgen.Answer, error) {
 	switch verdict(a[20]) {
 	case committed:
 		answer.Status = loadgen.Committed
-	case full:
+	case noRoom:
 		answer.Status, answer.RetryAfter = loadgen.Busy, retryAfter
 	case seen:
 		answer.Status, answer.Reason = loadgen.Refused, "SEEN"
