@@ -269,6 +269,9 @@ func (b *benchCommand) processes(ctx context.Context, file *client.Network) (map
 	if path == "" {
 		path = b.getenv(networkVariable)
 	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		path = filepath.Dir(path)
+	}
 	if b.validators > 0 {
 		path = filepath.Dir(file.KeysDir)
 	}
