@@ -49,10 +49,12 @@ func (s *Store) Stage(height uint64, blockTime time.Time, o *Overlay, local []Lo
 	if err != nil {
 		return nil, s.fail(fmt.Errorf("stage height %d: %w", height, err))
 	}
-	if err := s.applyToTree(height, changes); err != nil {
-		return nil, s.fail(fmt.Errorf("stage height %d: %w", height, err))
+	// That the tree and the flat view agree about which keys exist is checked
+	// on the way.
+	if err := s.tree.stage(int64(height), changes); err != nil {
+		return nil, s.fail(fmt.Errorf("stage height %d: apply to the tree: %w", height, err))
 	}
-	root = bytes.Clone(s.tree.WorkingHash())
+	root = s.tree.hash()
 	s.staged = &staged{
 		height:  height,
 		record:  record{time: blockTime.UTC(), root: root},
@@ -92,31 +94,6 @@ func checkLocal(local []LocalWrite) error {
 	return nil
 }
 
-// applyToTree starts from the newest committed version. That the tree and the
-// flat view agree about which keys exist is checked on the way.
-func (s *Store) applyToTree(height uint64, changes []change) error {
-	s.tree.Rollback()
-	if s.tree.Version() == 0 {
-		s.tree.SetInitialVersion(height)
-	}
-	for _, c := range changes {
-		var existed bool
-		var err error
-		if c.value != nil {
-			existed, err = s.tree.Set(c.key, c.value)
-		} else {
-			_, existed, err = s.tree.Remove(c.key)
-		}
-		if err != nil {
-			return fmt.Errorf("apply key %x to the tree: %w", c.key, err)
-		}
-		if existed == c.added {
-			return errorf(ErrCorrupt, "tree and flat view disagree whether key %x exists", c.key)
-		}
-	}
-	return nil
-}
-
 // Commit writes the staged block: tree nodes, flat view, local data, height,
 // time and root in one atomic batch. Then new views show the block, and old
 // heights are pruned as far as the configuration lets go of them.
@@ -135,13 +112,14 @@ func (s *Store) Commit() error {
 	}
 	block := s.staged
 	s.staged = nil
-	batch := s.db.NewBatch()
+	batch := s.db.NewBatchWithSize(s.tree.number() + sizeOf(block))
 	if err := s.fill(batch, block); err != nil {
 		return s.fail(fmt.Errorf("commit height %d: %w", block.height, err))
 	}
 	if err := s.write("app", batch, false); err != nil {
 		return fmt.Errorf("commit height %d: %w", block.height, err)
 	}
+	s.tree.settle()
 	s.values.advance(block.height, block.changes)
 	s.publish(block.height, block.record)
 	s.timing.commit.Store(int64(time.Since(start)))
@@ -156,31 +134,49 @@ func (s *Store) Commit() error {
 
 // fill puts everything that belongs to a block into one batch.
 func (s *Store) fill(batch *pebble.Batch, block *staged) error {
-	s.treeDB.collect(batch)
-	root, version, err := s.tree.SaveVersion()
-	s.treeDB.collect(nil)
-	if err = errors.Join(err, s.treeDB.err()); err != nil {
+	if root := s.tree.hash(); s.tree.version != int64(block.height) || !bytes.Equal(root, block.record.root) {
+		return errorf(ErrCorrupt, "tree is at version %d with root %X, staged was height %d with root %X",
+			s.tree.version, root, block.height, block.record.root)
+	}
+	if err := s.tree.save(batch, block.changes); err != nil {
 		return fmt.Errorf("save tree: %w", err)
 	}
-	if uint64(version) != block.height || !bytes.Equal(root, block.record.root) {
-		return errorf(ErrCorrupt, "tree saved version %d with root %X, staged was height %d with root %X",
-			version, root, block.height, block.record.root)
-	}
-	var errs []error
 	for _, c := range block.changes {
-		if c.value != nil {
-			errs = append(errs, set(batch, spaceFlat, c.key, c.value))
-		} else {
-			errs = append(errs, remove(batch, spaceFlat, c.key))
+		if err := fillFlat(batch, c); err != nil {
+			return err
 		}
 	}
-	errs = append(errs, fillLocal(batch, block.local),
+	errs := []error{fillLocal(batch, block.local),
 		set(batch, spaceMeta, heightKey(block.height), block.record.encode()),
-		set(batch, spaceMeta, []byte(metaHead), encodeUint(block.height)))
+		set(batch, spaceMeta, []byte(metaHead), encodeUint(block.height))}
 	if s.head().height == 0 {
 		errs = append(errs, set(batch, spaceMeta, []byte(metaOldest), encodeUint(block.height)))
 	}
 	return errors.Join(errs...)
+}
+
+// sizeOf is about how many bytes a block takes in a batch, without the inner
+// nodes of the tree: values are in the flat view and in the leaves.
+func sizeOf(block *staged) (size int) {
+	const overhead = 16
+	for _, c := range block.changes {
+		size += overhead + len(c.key) + 2*len(c.value)
+	}
+	for _, w := range block.local {
+		size += overhead + len(w.Key) + len(w.Value)
+	}
+	return size + 16*overhead
+}
+
+func fillFlat(batch *pebble.Batch, c change) error {
+	if c.value == nil {
+		return remove(batch, spaceFlat, []byte(c.key))
+	}
+	op := batch.SetDeferred(1+len(c.key), len(c.value))
+	op.Key[0] = spaceFlat
+	copy(op.Key[1:], c.key)
+	copy(op.Value, c.value)
+	return op.Finish()
 }
 
 func fillLocal(batch *pebble.Batch, local []LocalWrite) error {

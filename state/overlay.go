@@ -130,7 +130,7 @@ func (o *Overlay) Err() error { return o.err }
 
 // A change is a net difference between an overlay and its base.
 type change struct {
-	key   []byte
+	key   string
 	value []byte // nil removes
 	added bool   // the key was absent
 }
@@ -145,9 +145,9 @@ func (o *Overlay) net() ([]change, error) {
 	sort.Strings(keys)
 
 	changes := make([]change, 0, len(keys))
-	for _, k := range keys {
-		key, value := []byte(k), o.changes[k]
-		old, err := o.baseValue(key)
+	for _, key := range keys {
+		value := o.changes[key]
+		old, err := o.baseValue([]byte(key))
 		if err != nil {
 			return nil, err
 		}

@@ -52,7 +52,7 @@ func checkIAVL(v *View, encoded []byte, keys [][]byte) error {
 	if snap == nil {
 		snap = &pastState{snap: v.latest.snap}
 	}
-	tree, err := newTree(&treeDB{r: snap.snap, checked: true}, 100, v.store.log).GetImmutable(int64(v.height))
+	tree, err := pastTree(&treeDB{r: snap.snap}, v.height, v.store.log)
 	if err != nil {
 		return err
 	}

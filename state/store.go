@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cosmos/iavl"
 )
 
 // Store is the state of a node. See the package comment for who may call what.
@@ -21,12 +20,12 @@ type Store struct {
 	db   *pebble.DB
 	lock *pebble.Lock
 
+	values *valueCache
+
 	// writer serialises Stage, Commit and pruning, and guards the fields
 	// below it.
 	writer sync.Mutex
-	tree   *iavl.MutableTree
-	values *valueCache
-	treeDB *treeDB
+	tree   *tree
 	staged *staged
 	floor  Config // KeepHeights and KeepFor that the configuration must not go below
 
@@ -85,21 +84,22 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	s.treeDB = &treeDB{r: s.db}
-	s.tree = newTree(s.treeDB, s.cfg.TreeCacheNodes, s.log)
-	version, err := s.tree.Load()
-	if err = errors.Join(err, s.treeDB.err()); err != nil {
-		return wrapf(ErrCorrupt, err, "load tree")
+	version, err := newestVersion(s.db)
+	if err != nil {
+		return fmt.Errorf("read newest height of the tree: %w", err)
 	}
 	if uint64(version) != head {
 		return errorf(ErrCorrupt, "tree is at height %d, the rest at %d", version, head)
+	}
+	if s.tree, err = openTree(s.db, version, s.cfg.TreeCacheNodes); err != nil {
+		return fmt.Errorf("open tree: %w", err)
 	}
 	var rec record
 	if head > 0 {
 		if rec, err = readRecord(s.db, head); err != nil {
 			return err
 		}
-		if root := s.tree.Hash(); !bytes.Equal(root, rec.root) {
+		if root := s.tree.hash(); !bytes.Equal(root, rec.root) {
 			return errorf(ErrCorrupt, "root of the tree is %X, recorded is %X", root, rec.root)
 		}
 	}

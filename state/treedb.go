@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"sync/atomic"
 
 	corestore "cosmossdk.io/core/store"
@@ -13,42 +12,27 @@ import (
 	iavldb "github.com/cosmos/iavl/db"
 )
 
-// treeDB is the database of one instance of the IAVL tree. Reads go to r.
-// Writes only ever happen between collect and the end of an operation of the
-// tree, and are collected in a batch that the store applies itself, together
-// with everything else: iavl never writes to the database.
+// treeDB is the database of one instance of the IAVL tree, which shows a past
+// height and only reads. The writer does without iavl; see tree.
 //
 // iavl drops read errors in places: an iterator that fails just ends. So the
-// adapter remembers the first failure, and whoever used the tree asks for it
-// before trusting the outcome.
+// adapter remembers the first failure, a node that is missing or cannot be
+// decoded included, and whoever used the tree asks for it before trusting the
+// outcome.
 type treeDB struct {
-	r pebble.Reader
-
-	// checked makes a node that is missing or cannot be decoded a failure.
-	checked bool
-
+	r       pebble.Reader
 	failure atomic.Pointer[error]
-	out     *pebble.Batch // owned by the goroutine that uses the tree
 }
 
 var _ iavldb.DB = (*treeDB)(nil)
 
-var errNotCollecting = errors.New("tree writes outside of a commit")
-
-// newTree returns a tree over db. The threshold keeps iavl from flushing parts
-// of a commit (with its default a commit is not atomic); fast nodes would be a
-// second flat view, with a window in which readers miss keys.
-func newTree(db *treeDB, cacheNodes int, log *slog.Logger) *iavl.MutableTree {
+// pastTree returns the tree at a height. Fast nodes would be a second flat
+// view.
+func pastTree(db *treeDB, height uint64, log *slog.Logger) (*iavl.ImmutableTree, error) {
 	const skipFastNodes = true
-	return iavl.NewMutableTree(db, cacheNodes, skipFastNodes, treeLogger{log},
-		iavl.FlushThresholdOption(math.MaxInt32),
-		iavl.SyncOption(false),
-		iavl.AsyncPruningOption(false))
+	tree, err := iavl.NewMutableTree(db, pastCacheNodes, skipFastNodes, treeLogger{log}).GetImmutable(int64(height))
+	return tree, errors.Join(err, db.err())
 }
-
-// collect directs the writes of the tree into batch until it is called with
-// nil.
-func (d *treeDB) collect(batch *pebble.Batch) { d.out = batch }
 
 // err returns the first failed read.
 func (d *treeDB) err() error {
@@ -71,10 +55,8 @@ func (d *treeDB) Get(key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, d.failed(fmt.Errorf("read tree node %x: %w", key, err))
 	}
-	if d.checked {
-		if err := checkNode(key, value); err != nil {
-			return nil, d.failed(err)
-		}
+	if err := checkNode(key, value); err != nil {
+		return nil, d.failed(err)
 	}
 	return value, nil
 }
@@ -131,39 +113,22 @@ func (d *treeDB) iterator(start, end []byte, reverse bool) (corestore.Iterator, 
 func (d *treeDB) Close() error { return nil }
 
 // NewBatch implements iavl's DB.
-func (d *treeDB) NewBatch() corestore.Batch { return &treeBatch{db: d} }
+func (d *treeDB) NewBatch() corestore.Batch { return treeBatch{} }
 
-// NewBatchWithSize implements iavl's DB. The size is iavl's flush threshold,
-// not an amount to allocate.
-func (d *treeDB) NewBatchWithSize(int) corestore.Batch { return &treeBatch{db: d} }
+// NewBatchWithSize implements iavl's DB.
+func (d *treeDB) NewBatchWithSize(int) corestore.Batch { return treeBatch{} }
 
-// treeBatch passes writes on to the batch that is being collected. Writing it
-// is left to the store.
-type treeBatch struct {
-	db   *treeDB
-	size int
-}
+// treeBatch refuses writes: a past height has none.
+type treeBatch struct{}
 
-func (b *treeBatch) Set(key, value []byte) error {
-	if b.db.out == nil {
-		return errNotCollecting
-	}
-	b.size += len(key) + len(value)
-	return set(b.db.out, spaceTree, key, value)
-}
+var errPastWrite = errors.New("write to the tree of a past height")
 
-func (b *treeBatch) Delete(key []byte) error {
-	if b.db.out == nil {
-		return errNotCollecting
-	}
-	b.size += len(key)
-	return remove(b.db.out, spaceTree, key)
-}
-
-func (b *treeBatch) Write() error              { return nil }
-func (b *treeBatch) WriteSync() error          { return nil }
-func (b *treeBatch) Close() error              { return nil }
-func (b *treeBatch) GetByteSize() (int, error) { return b.size, nil }
+func (treeBatch) Set(_, _ []byte) error     { return errPastWrite }
+func (treeBatch) Delete([]byte) error       { return errPastWrite }
+func (treeBatch) Write() error              { return errPastWrite }
+func (treeBatch) WriteSync() error          { return errPastWrite }
+func (treeBatch) Close() error              { return nil }
+func (treeBatch) GetByteSize() (int, error) { return 0, nil }
 
 // treeLogger passes on what iavl complains about. Its debug lines format whole
 // nodes for each step of a removal.

@@ -9,9 +9,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// treeNode is a node of the tree as iavl v1 stores it. iavl decodes its own
-// nodes; this decoder is for what iavl does not do: to notice a bad node where
-// iavl would drop the error, and to recompute hashes.
+// treeNode is a node of the tree as iavl v1 stores it, decoded. Views of past
+// heights leave the decoding to iavl; this is for what iavl does not do, or
+// not well: to write, prune and prove, to notice a bad node where iavl would
+// drop the error, and to recompute hashes.
 type treeNode struct {
 	height int8
 	size   int64
@@ -43,6 +44,13 @@ func (k nodeKey) bytes() []byte {
 	b = append(b, nodeKeyPrefix)
 	b = binary.BigEndian.AppendUint64(b, uint64(k.version))
 	return binary.BigEndian.AppendUint32(b, k.nonce)
+}
+
+// put writes the database key, with the namespace, to b, which has its size.
+func (k nodeKey) put(b []byte) {
+	b[0], b[1] = spaceTree, nodeKeyPrefix
+	binary.BigEndian.PutUint64(b[2:], uint64(k.version))
+	binary.BigEndian.PutUint32(b[10:], k.nonce)
 }
 
 func parseNodeKey(b []byte) (nodeKey, bool) {
@@ -127,6 +135,19 @@ func readRoot(r pebble.Reader, version int64) (treeRoot, error) {
 	return treeRoot{key: own, own: true}, nil
 }
 
+// newestVersion returns the newest version of the tree, 0 if there is none.
+func newestVersion(r pebble.Reader) (version int64, err error) {
+	err = scan(r, spaceTree, []byte{nodeKeyPrefix}, []byte{nodeKeyPrefix + 1}, true, func(key, _ []byte) (bool, error) {
+		k, ok := parseNodeKey(key)
+		if !ok {
+			return false, errorf(ErrCorrupt, "tree node %x", key)
+		}
+		version = k.version
+		return false, nil
+	})
+	return version, err
+}
+
 type nodeDecoder struct {
 	buf []byte
 	err error
@@ -187,7 +208,12 @@ func (n treeNode) innerHash(version int64, left, right []byte) []byte {
 
 func (n treeNode) hashPrefix(version int64) []byte {
 	b := make([]byte, 0, 3*binary.MaxVarintLen64+len(n.key)+2*(1+sha256.Size))
-	b = binary.AppendVarint(b, int64(n.height))
-	b = binary.AppendVarint(b, n.size)
+	return appendHashPrefix(b, n.height, n.size, version)
+}
+
+// appendHashPrefix appends what is hashed of leaves and inner nodes alike.
+func appendHashPrefix(b []byte, height int8, size, version int64) []byte {
+	b = binary.AppendVarint(b, int64(height))
+	b = binary.AppendVarint(b, size)
 	return binary.AppendVarint(b, version)
 }

@@ -95,7 +95,7 @@ func (s *valueShard) put(key string, value []byte, most int64) {
 func (c *valueCache) advance(height uint64, changes []change) {
 	byShard := [valueShards][]change{}
 	for _, change := range changes {
-		i := maphash.Bytes(c.seed, change.key) % valueShards
+		i := maphash.String(c.seed, change.key) % valueShards
 		byShard[i] = append(byShard[i], change)
 	}
 	for i := range c.shards {
@@ -108,7 +108,7 @@ func (s *valueShard) advance(height uint64, changes []change, most int64) {
 	defer s.mu.Unlock()
 	s.height = height
 	for _, change := range changes {
-		s.put(string(change.key), change.value, most)
+		s.put(change.key, change.value, most)
 	}
 }
 

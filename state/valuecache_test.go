@@ -37,7 +37,7 @@ func TestValueCache(t *testing.T) {
 							states[height+1][k] = v
 						}
 					}
-					c.advance(uint64(height+1), []change{{key: key, value: []byte("late")}})
+					c.advance(uint64(height+1), []change{{key: string(key), value: []byte("late")}})
 					return want, nil
 				}); err != nil {
 					rt.Fatal(err)
@@ -52,10 +52,10 @@ func TestValueCache(t *testing.T) {
 				for _, k := range rapid.SliceOfNDistinct(key, 0, 10, func(k []byte) string { return string(k) }).Draw(rt, "keys") {
 					if value := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(rt, "value"); len(value) > 0 {
 						next[string(k)] = value
-						changes = append(changes, change{key: k, value: value})
+						changes = append(changes, change{key: string(k), value: value})
 					} else {
 						delete(next, string(k))
-						changes = append(changes, change{key: k})
+						changes = append(changes, change{key: string(k)})
 					}
 				}
 				c.advance(uint64(len(states)), changes)

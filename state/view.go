@@ -165,9 +165,9 @@ func (s *Store) loadPast(height uint64) (_ *pastState, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &treeDB{r: snap, checked: true}
-	tree, err := newTree(db, pastCacheNodes, s.log).GetImmutable(int64(height))
-	if err = errors.Join(err, db.err()); err != nil {
+	db := &treeDB{r: snap}
+	tree, err := pastTree(db, height, s.log)
+	if err != nil {
 		return nil, wrapf(ErrCorrupt, err, "load tree")
 	}
 	if root := tree.Hash(); !bytes.Equal(root, rec.root) {
