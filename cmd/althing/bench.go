@@ -72,6 +72,7 @@ hashes, or when a transaction was acknowledged that is in no block.`,
 	f.IntVar(&b.workload.MemoBytes, "tx-memo-bytes", 0, "size of the memo of every transaction, up to 256")
 	f.Float64Var(&b.load.Rate, "rate", 0, "transactions due per second, over all nodes (default: a closed loop)")
 	f.IntVar(&b.load.InFlight, "in-flight", 1000, "transactions in flight per node in a closed loop")
+	f.Float64Var(&b.load.Guess, "sign-ahead", 12_000, "transactions per second of a closed loop to sign before it begins")
 	f.IntVar(&b.load.Backlog, "backlog", 0, "transactions of a rate that may be due and not sent; more are errors (default: those of 2 s)")
 	f.DurationVar(&b.load.Ramp, "ramp", 2*time.Second, "how long the load grows")
 	f.DurationVar(&b.load.Warmup, "warmup", 3*time.Second, "how long it then is not measured")
@@ -118,11 +119,14 @@ func (b *benchCommand) understand(cmd *cobra.Command) (err error) {
 	if cmd.Flags().Changed("rate") && !(b.load.Rate > 0) {
 		return usagef("--rate is %v: it is above 0; leave it out for a closed loop", b.load.Rate)
 	}
+	if b.load.Rate > 0 && cmd.Flags().Changed("sign-ahead") {
+		return usagef("--sign-ahead is for a closed loop: how many a --rate needs is known")
+	}
 	if cmd.Flags().Changed("backlog") && b.load.Rate == 0 {
 		return usagef("--backlog is for a --rate")
 	}
 	// A zero stands for a default below; on the command line it is a mistake.
-	for _, name := range []string{"in-flight", "backlog", "accounts", "senders", "record-bytes"} {
+	for _, name := range []string{"in-flight", "backlog", "accounts", "senders", "record-bytes", "sign-ahead"} {
 		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "0" {
 			return usagef("--%s 0: it is at least 1", name)
 		}

@@ -98,6 +98,9 @@ func (c Config) Validate() error {
 	if c.InFlight < 1 || c.InFlight > maxInFlight {
 		bad("%d transactions in flight, it is 1 to %d per node", c.InFlight, maxInFlight)
 	}
+	if !(c.Guess > 0 && c.Guess <= maxRate) {
+		bad("%v transactions per second to sign ahead, it is above 0 and at most %d", c.Guess, maxRate)
+	}
 	if c.Backlog < 1 || c.Backlog > maxBacklog {
 		bad("a backlog of %d, it is 1 to %d", c.Backlog, maxBacklog)
 	}
