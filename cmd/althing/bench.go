@@ -206,15 +206,16 @@ func (b *benchCommand) measure(ctx context.Context) (result *loadgen.Result, err
 		}
 		return b.loadOn(ctx, file)
 	}
-	dir := b.dir
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "althing-bench-"); err != nil {
+	made := b.dir // what is removed in the end
+	if made == "" {
+		if made, err = os.MkdirTemp("", "althing-bench-"); err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		dir = filepath.Join(dir, "net")
-	} else {
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(made)) }()
+	dir := made
+	if b.dir == "" {
+		dir = filepath.Join(made, "net")
 	}
 	finish := b.progress(ctx, "every node to be ready")
 	n, err := testnet.Launch(ctx, dir, testnet.Options{Validators: b.validators, Name: "bench"}, "")
