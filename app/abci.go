@@ -225,6 +225,7 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 	}
 	a.staged = nil
 	a.keepAtLeast(done.rules.charter)
+	a.repeats.advance(done.time, done.outcomes)
 	if err := a.store.Commit(); err != nil {
 		return nil, fmt.Errorf("commit block %d: %w", done.height, err)
 	}

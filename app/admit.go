@@ -32,12 +32,14 @@ func (b *block) admit(v mempool.Verdict) error {
 	if _, twice := b.ids[t.ID]; twice {
 		return tx.Reject(ledgerv1.Code_CODE_DUPLICATE, "transaction %s stands twice in the block", t.ID)
 	}
-	entry, err := findEntry(b.view, t.ID)
-	if err != nil {
-		return err
-	}
-	if entry != nil {
-		return tx.Reject(ledgerv1.Code_CODE_DUPLICATE, "transaction %s stands in block %d already", t.ID, entry.height)
+	if !b.repeats.rulesOut(t.ID, t.ExpiresAt) {
+		entry, err := findEntry(b.view, t.ID)
+		if err != nil {
+			return err
+		}
+		if entry != nil {
+			return tx.Reject(ledgerv1.Code_CODE_DUPLICATE, "transaction %s stands in block %d already", t.ID, entry.height)
+		}
 	}
 	if err := accounts.Authorize(accounts.Read(b.kv), t); err != nil {
 		return err

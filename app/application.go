@@ -75,6 +75,7 @@ type App struct {
 	pool     *mempool.Pool
 	log      *slog.Logger
 	waiters  *waiters
+	repeats  *repeats
 
 	rules          atomic.Pointer[rules]
 	registry       atomic.Pointer[membership.Registry]
@@ -128,6 +129,9 @@ func New(cfg Config) (*App, error) {
 		return nil, err
 	}
 
+	if a.repeats, err = loadRepeats(view); err != nil {
+		return nil, err
+	}
 	cfg.Verifier.ChainID = a.genesis.ChainID
 	cfg.Verifier.Validate = CheckOperations
 	if a.verifier, err = mempool.NewVerifier(cfg.Verifier); err != nil {
@@ -224,8 +228,11 @@ func (a *App) authorize(t *tx.Tx) error {
 	return a.foresee(view, t)
 }
 
-// committed says whether a block holds the transaction.
-func (a *App) committed(id tx.ID) (bool, error) {
+// committed says whether a block holds the transaction. expiresAt is the one in its body.
+func (a *App) committed(id tx.ID, expiresAt int64) (bool, error) {
+	if a.repeats.rulesOut(id, expiresAt) {
+		return false, nil
+	}
 	view := a.store.Latest()
 	defer view.Release()
 	entry, err := findEntry(view, id)

@@ -28,6 +28,7 @@ type block struct {
 	rules  *rules
 	oldest uint64 // the oldest height whose outcomes this node keeps
 
+	repeats  *repeats                // of the blocks before
 	ids      map[tx.ID]struct{}      // admitted so far
 	long     map[string]longExpiries // of the orgs in longOrgs, as the block will leave them
 	longOrgs []string
@@ -62,7 +63,7 @@ func (a *App) begin(height uint64, at time.Time) (*block, error) {
 	}
 	return &block{
 		view: view, kv: kv, height: height, time: at.UnixNano(), rules: rules, oldest: a.needed(a.store.Oldest()),
-		ids: make(map[tx.ID]struct{}), long: make(map[string]longExpiries),
+		repeats: a.repeats, ids: make(map[tx.ID]struct{}), long: make(map[string]longExpiries),
 	}, nil
 }
 

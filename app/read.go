@@ -33,10 +33,14 @@ var ErrHistoryPruned = errors.New("the blocks of that time are no longer kept on
 // one that has expired from one that is unknown; [ErrHistoryPruned] is returned when it could tell only with pruned blocks.
 func (a *App) Transaction(id tx.ID, expiresAt int64) (TransactionAt, error) {
 	// The pool is asked first: it forgets a transaction only after the commit, which the view then shows.
-	pending := a.pool.Pending(id)
+	pending, height := a.pool.PendingAt(id)
 	view := a.store.Latest()
 	defer view.Release()
 	at := TransactionAt{Status: ledgerv1.TxStatus_TX_STATUS_UNKNOWN, Height: view.Height()}
+	if pending && height >= view.Height() {
+		at.Status = ledgerv1.TxStatus_TX_STATUS_PENDING
+		return at, nil
+	}
 	e, err := findEntry(view, id)
 	if err != nil {
 		return at, err

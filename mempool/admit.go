@@ -145,7 +145,7 @@ func (p *Pool) lookUp(all []*candidate) {
 // judge says whether a verified transaction may become pending. What is committed is so even after its expiry: whoever
 // sends it again learns the first outcome.
 func (p *Pool) judge(t *tx.Tx) error {
-	switch committed, err := p.cfg.Committed(t.ID); {
+	switch committed, err := p.cfg.Committed(t.ID, t.ExpiresAt); {
 	case err != nil:
 		return err
 	case committed:

@@ -22,9 +22,10 @@ type Config struct {
 	// Authorize judges a transaction against the newest state. It returns nil, a [*tx.Rejection], or any other error, which
 	// is a failure of the machine: Submit returns it as it is, and Run ends with it. Required.
 	Authorize func(*tx.Tx) error
-	// Committed reports whether the id stands in the index of committed transactions. It must say so before [Pool.Commit]
-	// is called for the block. An error is a failure of the machine, as with Authorize. Required.
-	Committed func(tx.ID) (bool, error)
+	// Committed reports whether the id stands in the index of committed transactions; expiresAt is the expiry of the
+	// transaction that has it, in nanoseconds since 1970. It must say so before [Pool.Commit] is called for the block. An error
+	// is a failure of the machine, as with Authorize. Required.
+	Committed func(id tx.ID, expiresAt int64) (bool, error)
 	// Dropped hears of pending transactions that this node gives up without a block having decided: what [Pool.Reap],
 	// [Pool.Discard] or [Pool.Ban] removed, and what is not authorised any more. Another node may still hold them. Must not
 	// block. May be nil.

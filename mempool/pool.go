@@ -220,6 +220,13 @@ func (p *Pool) Pending(id tx.ID) bool {
 	return p.pending.byID[id] != nil
 }
 
+// PendingAt is Pending, and names the newest block that the pool has been told of: what is pending is in none up to it.
+func (p *Pool) PendingAt(id tx.ID) (pending bool, height uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pending.byID[id] != nil, p.height
+}
+
 // Ban removes a transaction and refuses it for ten minutes, however it is signed and encoded, with the reason, which should
 // be a [*tx.Rejection]. It is for transactions that this program cannot process. Nothing banned is pending, so Reap never
 // meets it.

@@ -146,6 +146,12 @@ func (p *Pool) unsettledLocked(now time.Time) (expiresAt int64) {
 // accepted here, are not committed, and have finally expired. The state machine calls it once per block, after the block's
 // ids are visible to Committed.
 func (p *Pool) Commit(height uint64, blockTime time.Time, ids []tx.ID) (expired []tx.ID) {
+	expired, committed := p.commit(height, blockTime, ids)
+	p.cfg.Verifier.forget(committed, p.cfg.Limits())
+	return expired
+}
+
+func (p *Pool) commit(height uint64, blockTime time.Time, ids []tx.ID) (expired []tx.ID, committed []*tx.Tx) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.cfg.Now()
@@ -158,6 +164,7 @@ func (p *Pool) Commit(height uint64, blockTime time.Time, ids []tx.ID) (expired 
 		}
 		if e := p.pending.byID[id]; e != nil {
 			p.pending.remove(e, false)
+			committed = append(committed, e.tx)
 			p.counts.Committed++
 		} else if ghost := p.pending.ghosts[id]; ghost != nil {
 			p.pending.forget(ghost)
@@ -178,7 +185,7 @@ func (p *Pool) Commit(height uint64, blockTime time.Time, ids []tx.ID) (expired 
 	}
 	notify(p.recheck)
 	notify(p.rearm)
-	return expired
+	return expired, committed
 }
 
 // digestLocked adjusts the appetites to an empty block. settling and answering say whether there was something of that kind

@@ -184,6 +184,16 @@ func (v *Verifier) promote(txs []*tx.Tx, limits tx.Limits) {
 	}
 }
 
+// forget drops the verdicts on pending transactions that a block has decided: nobody but a sender who repeats himself will ask
+// again, and decoded transactions are most of what a busy node keeps in memory.
+func (v *Verifier) forget(txs []*tx.Tx, limits tx.Limits) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, t := range txs {
+		v.pending.remove(verdictKey{t.Hash, limits})
+	}
+}
+
 // claim fills in the verdicts that are remembered, and divides the rest into those that are now ours to verify and those
 // that are already under way, here or elsewhere.
 func (v *Verifier) claim(raws [][]byte, hashes [][32]byte, limits tx.Limits, verdicts []Verdict) (own, foreign []job) {

@@ -107,7 +107,7 @@ func (l *ledger) authorize(t *tx.Tx) error {
 	return nil
 }
 
-func (l *ledger) has(id tx.ID) (bool, error) {
+func (l *ledger) has(id tx.ID, _ int64) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.committed[id], l.unreadable
