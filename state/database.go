@@ -28,10 +28,10 @@ func databaseOptions(cfg Config, log *databaseLogger) *pebble.Options {
 		// Compaction competes with execution for few cores: one at a time, a
 		// second only when level 0 or the debt grows.
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 2 },
-		L0CompactionThreshold:      2,
+		L0CompactionThreshold:      6,
 		// A stalled write stalls consensus: far above what compaction keeps.
 		L0StopWritesThreshold: 1000,
-		LBaseMaxBytes:         64 << 20,
+		LBaseMaxBytes:         256 << 20,
 
 		// Smooth out what the sync of a vote would otherwise wait for.
 		BytesPerSync:    1 << 20,
