@@ -25,6 +25,7 @@ func BenchmarkCommit(b *testing.B) {
 		{100_000, 500, 10, 300_000},
 		{100_000, 10_000, 0, 300_000},
 		{100_000, 10_000, 10, 300_000},
+		{1_000_000, 10_000, 0, 100_000},
 		{1_000_000, 10_000, 0, 0},
 		{1_000_000, 10_000, 0, 2_500_000},
 	} {
@@ -108,5 +109,46 @@ func BenchmarkEmptyBlock(b *testing.B) {
 	commit(b, s, []write{{[]byte("key"), []byte("value")}})
 	for b.Loop() {
 		commit(b, s, nil)
+	}
+}
+
+// BenchmarkTree measures the tree alone: 10,000 updates of 100,000 keys, all
+// in memory, to a batch that is applied outside of the measurement.
+func BenchmarkTree(b *testing.B) {
+	s := mustOpen(b, testConfig(b.TempDir()))
+	defer mustClose(b, s)
+	t, err := openTree(s.db, 0, 1_000_000)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	block := func(step int, added bool) (changes []change) {
+		for k := r.IntN(step); k < 100_000; k += step {
+			changes = append(changes, change{key: fmt.Sprintf("org%02d/account%07d", k/2000, k), value: fmt.Appendf(nil, "%064d", r.Uint64()), added: added})
+		}
+		return changes
+	}
+	next := func(changes []change) {
+		if err := t.stage(t.version+1, changes); err != nil {
+			b.Fatal(err)
+		}
+		batch := s.db.NewBatchWithSize(t.number())
+		if err := t.save(batch, changes); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := s.write("app", batch, false); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		t.settle()
+	}
+	next(block(1, true))
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		changes := block(10, false)
+		b.StartTimer()
+		next(changes)
 	}
 }

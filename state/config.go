@@ -12,7 +12,7 @@ import (
 const (
 	defaultCacheBytes      = 128 << 20
 	defaultValueCacheBytes = 64 << 20
-	defaultTreeCacheNodes  = 100_000
+	defaultTreeCacheNodes  = 1_000_000
 	defaultPrunePerCommit  = 2
 	minCacheBytes          = 1 << 20
 	maxPrunePerCommit      = 1000
@@ -34,9 +34,10 @@ type Config struct {
 	// serves execution and reads at the tip.
 	ValueCacheBytes int64
 
-	// TreeCacheNodes is how many tree nodes the writer keeps in memory, at
-	// roughly 400 bytes each. Default 100,000. It should hold the inner
-	// nodes a block touches: some twenty per changed key.
+	// TreeCacheNodes is how many tree nodes the writer keeps in memory
+	// between blocks, at roughly 130 bytes each: two per key, if there are
+	// that many. Default 1,000,000. While a block is executed, the nodes it
+	// touches come on top, some twenty per changed key at most.
 	TreeCacheNodes int
 
 	// KeepHeights is how many heights of state stay readable, the newest

@@ -191,10 +191,10 @@ func (p *treePair) everyVersion(first int64, roots map[int64][]byte) {
 	}
 }
 
-// TestTreeAgainstIAVL runs random histories through our tree and iavl's, with
+// TestSimulationAgainstIAVL runs random histories through our tree and iavl's, with
 // other blocks staged in between, restarts, and more or less in memory. Roots
 // and stored bytes must be the same at every height.
-func TestTreeAgainstIAVL(t *testing.T) {
+func TestSimulationAgainstIAVL(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := rapid.SampledFrom([]int{1, 2, 7, 60, 1_000_000}).Draw(rt, "limit")
@@ -283,9 +283,9 @@ func TestTreeLargeBlocks(t *testing.T) {
 	}
 }
 
-// FuzzTreeAgainstIAVL reads a history from bytes: two bits of what to do, six
+// FuzzTree reads a history from bytes: two bits of what to do, six
 // of which key.
-func FuzzTreeAgainstIAVL(f *testing.F) {
+func FuzzTree(f *testing.F) {
 	f.Add([]byte{1, 0x01, 0x02, 0x03, 0xc0, 0x41, 0x44, 0xc0, 0x81, 0x82, 0xc1, 0x05, 0xc2})
 	f.Add([]byte{200, 0x01, 0xc0, 0xc0, 0x81, 0xc0, 0x02, 0xc3})
 	f.Add([]byte{3, 0x09, 0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, 0xc0, 0x85, 0x86, 0x87, 0x88, 0xc0})
@@ -452,10 +452,10 @@ func TestTreeDisagreesWithFlatView(t *testing.T) {
 	}
 }
 
-// TestStoreAgainstIAVL compares a store that prunes, restarts and stages more
+// TestSimulationOfStoreAgainstIAVL compares a store that prunes, restarts and stages more
 // than it commits with plain iavl that does not: every node that is stored,
 // and every height that is kept, opened with iavl.
-func TestStoreAgainstIAVL(t *testing.T) {
+func TestSimulationOfStoreAgainstIAVL(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		cfg := testConfig(t.TempDir())

@@ -75,9 +75,9 @@ func (e *editor) decode(k nodeKey, value []byte, hint string) (*node, error) {
 
 // Nodes are forgotten by age, in staged versions, and among those of one age
 // by their depth. A parent is never older than its children, so what is kept
-// hangs together.
+// hangs together. Ages and depths from the last on count as one.
 const (
-	ages   = 64 // this old and older are one age
+	ages   = 64
 	depths = 64
 )
 
@@ -95,7 +95,9 @@ func (t *tree) evict() {
 	t.resident = 1 + t.keep(t.root.node, 1, age, depth)
 }
 
-func (t *tree) age(n *node) int { return min(int(t.clock-n.used), ages-1) }
+// age halves with each level of height: where keys are used at random, a node
+// is needed twice as often as its children.
+func (t *tree) age(n *node) int { return min(int(t.clock-n.used)>>n.height, ages-1) }
 
 func (t *tree) count(n *node, depth int, counts *usage) {
 	counts[t.age(n)][min(depth, depths-1)]++

@@ -101,7 +101,7 @@ type State struct {
 	CacheBytes int64 `toml:"cache_bytes"`
 	// ValueCacheBytes is the memory for values of the newest height. Default 64 MiB.
 	ValueCacheBytes int64 `toml:"value_cache_bytes"`
-	// TreeCacheNodes is how many tree nodes stay in memory, at about 400 bytes each. Default 100,000.
+	// TreeCacheNodes is how many tree nodes stay in memory, at about 130 bytes each. Default 1,000,000.
 	TreeCacheNodes int `toml:"tree_cache_nodes"`
 }
 
@@ -180,7 +180,7 @@ func Default(name, org string) Config {
 			KeepFor:         Duration(168 * time.Hour),
 			CacheBytes:      128 << 20,
 			ValueCacheBytes: 64 << 20,
-			TreeCacheNodes:  100_000,
+			TreeCacheNodes:  1_000_000,
 		},
 		History: History{Enabled: true},
 		Mempool: Mempool{
