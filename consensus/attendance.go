@@ -42,13 +42,18 @@ func (a *attendance) gone(address []byte) bool {
 // goneShare is the part of the usual time that the turn of a proposer that is gone may take.
 const goneShare = 5
 
-// await sets how long the next height waits for its first proposal, and for the votes of a round without one. Whoever is
+// await sets how long the next height waits for its first proposal, and for the last votes of a round without one. Whoever is
 // gone loses the whole turn either way; whoever has just come back has enough with a fifth of the time, or proposes next time.
+// Later rounds wait at least as long as they always do: others propose in them.
 func (n *Node) await(knobs *config.ConsensusConfig, proposer []byte) {
 	share := time.Duration(1)
 	if n.app.attendance.gone(proposer) {
 		share = goneShare
 	}
-	knobs.TimeoutPropose = n.cfg.Profile.TimeoutPropose / share
-	knobs.TimeoutPrecommit = n.cfg.Profile.TimeoutVote / share
+	p := n.cfg.Profile
+	knobs.TimeoutPropose, knobs.TimeoutProposeDelta = p.TimeoutPropose/share, p.TimeoutProposeDelta
+	knobs.TimeoutPrecommit, knobs.TimeoutPrecommitDelta = p.TimeoutVote/share, p.TimeoutVoteDelta
+	// What the first round lacks comes back in the second.
+	knobs.TimeoutProposeDelta += p.TimeoutPropose - knobs.TimeoutPropose
+	knobs.TimeoutPrecommitDelta += p.TimeoutVote - knobs.TimeoutPrecommit
 }

@@ -87,3 +87,26 @@ func TestAStoppedValidatorIsGoneUntilItVotesAgain(t *testing.T) {
 	down.start()
 	commitUntil("all know that it is back", func(h *host) bool { return !gone(h) })
 }
+
+// TestLaterRoundsWaitInFull demands that only the turn of who is gone is cut: the proposer of the next round may be there, and needs
+// the time of any other height, whatever the deltas of the profile are.
+func TestLaterRoundsWaitInFull(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []Profile{{}, {TimeoutPropose: 5 * time.Second, TimeoutProposeDelta: time.Millisecond}} {
+		n := &Node{cfg: Config{Profile: profile.withDefaults()}, app: &application{}}
+		for range 2 {
+			n.app.attendance.note(abci.CommitInfo{Votes: []abci.VoteInfo{{
+				Validator: abci.Validator{Address: []byte("it")}, BlockIdFlag: cmtproto.BlockIDFlagAbsent}}})
+		}
+		usual, cut := n.consensusConfig(), n.consensusConfig()
+		n.await(cut, []byte("it"))
+		for round := int32(1); round < 5; round++ {
+			if cut.Propose(round) < usual.Propose(0) {
+				t.Errorf("round %d: a proposer that is there gets %v, in round 0 of other heights %v", round, cut.Propose(round), usual.Propose(0))
+			}
+			if cut.Propose(round) < usual.Propose(round) || cut.Precommit(round) < usual.Precommit(round) {
+				t.Errorf("round %d: waits %v and %v, usually %v and %v", round, cut.Propose(round), cut.Precommit(round), usual.Propose(round), usual.Precommit(round))
+			}
+		}
+	}
+}

@@ -34,6 +34,9 @@ func (v *Verifier) judge(jobs []job) (signatures int) {
 	flush := func() {
 		for i, err := range batch.Verify() {
 			s := signers[i]
+			if err == nil && keys.Scheme(s.signature.Scheme) == keys.SchemeECDSA {
+				v.keys.valid(s.signature.PublicKey)
+			}
 			if verdict := &jobs[s.job].flight.verdict; err != nil && verdict.Err == nil {
 				verdict.Err = wrongSignature(s.signature, err)
 			}

@@ -2,13 +2,15 @@ package mempool
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/althing-ledger/althing/keys"
 )
 
-// TestKeyCache: ECDSA keys move to the tables on their second use, others never do, and both caches stay within their bounds.
+// TestKeyCache: ECDSA keys get tables with their second valid signature, others never, keys without a valid one neither, and both
+// caches stay within their bounds.
 func TestKeyCache(t *testing.T) {
 	t.Parallel()
 	c, err := newKeyCache(8, 4)
@@ -31,6 +33,9 @@ func TestKeyCache(t *testing.T) {
 				if err := pub.Verify(digest, sig); err != nil {
 					t.Fatal(err)
 				}
+				if scheme == keys.SchemeECDSA {
+					c.valid(private.Public().Bytes())
+				}
 			}
 		}
 		want := 0
@@ -40,6 +45,17 @@ func TestKeyCache(t *testing.T) {
 		if c.tables.Len() != want || c.parsed.Len() > 8 {
 			t.Errorf("after %v: %d tables and %d other keys", scheme, c.tables.Len(), c.parsed.Len())
 		}
+	}
+	tables := c.tables.Keys()
+	for i := range 8 {
+		for range 3 {
+			if _, err := c.parse(keys.SchemeECDSA, newKey(t, keys.SchemeECDSA, "stranger "+strconv.Itoa(i)).Public().Bytes()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := c.tables.Keys(); !slices.Equal(got, tables) {
+		t.Error("keys under which nothing was valid displaced tables")
 	}
 	for _, raw := range [][]byte{nil, make([]byte, 33), make([]byte, 1<<16)} {
 		for range 2 {

@@ -37,7 +37,7 @@ type VerifierConfig struct {
 	CacheBytes   int64
 	// KeyCache is how many parsed public keys are remembered. Default 65,536, about 16 MiB.
 	KeyCache int
-	// KeyTables is how many ECDSA keys are remembered with a table, which a key gets on its second use and which halves what
+	// KeyTables is how many ECDSA keys are remembered with a table, which a key gets with its second valid signature and which halves what
 	// verifying its signatures costs. Default 16,384, about 38 MiB.
 	KeyTables int
 }

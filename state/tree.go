@@ -158,6 +158,7 @@ func (t *tree) rollback() {
 		}
 		e.forget()
 	}
+	t.evict()
 }
 
 // settle makes the staged version, whose new nodes are those in t.order, the

@@ -504,3 +504,51 @@ func TestSimulationOfStoreAgainstIAVL(t *testing.T) {
 		}
 	})
 }
+
+// TestRestagingStaysWithinLimit stages blocks that touch different keys, as Stage may be called again before Commit: what is
+// read for blocks that are not committed must be forgotten like the rest.
+func TestRestagingStaysWithinLimit(t *testing.T) {
+	t.Parallel()
+	const keys, limit = 20_000, 500
+	p := newTreePair(t, limit, 1)
+	defer p.close()
+	var all []write
+	for i := range keys {
+		all = append(all, write{fmt.Appendf(nil, "key%06d", i), []byte{1}})
+	}
+	p.commit(all)
+	for from := 0; from < keys; from += 100 {
+		var block []write
+		for i := from; i < from+100; i++ {
+			block = append(block, write{fmt.Appendf(nil, "key%06d", i), []byte{2}})
+		}
+		p.stage(block)
+	}
+	p.ours.rollback()
+	if p.ours.resident > 2*limit {
+		t.Errorf("%d nodes in memory after staging without committing, the limit is %d", p.ours.resident, limit)
+	}
+}
+
+// TestClockWraps lets the clock of staged versions wrap, with nodes that were not needed for a whole turn of it.
+func TestClockWraps(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{1, 7, 60, 400, 1_000_000} {
+		p := newTreePair(t, limit, 3)
+		r := rand.New(rand.NewPCG(5, uint64(limit)))
+		for i := range 300 {
+			switch {
+			case i%7 == 3:
+				p.ours.clock += 1<<16 - 3 // nearly a whole turn in blocks that need nothing
+			case i%11 == 5:
+				p.ours.clock += 1<<15 + 7
+			}
+			if i%5 == 0 {
+				p.stage(treeBlock(r, 300))
+			}
+			p.commit(treeBlock(r, 300))
+		}
+		p.sameNodes(nil, nil)
+		p.close()
+	}
+}

@@ -9,8 +9,9 @@ import (
 )
 
 // expand reads the children of a node that are not in memory. What is read
-// must have the hash, size and height that the node says: a damaged node is
-// never built upon, and no node is below itself.
+// must have the hash, size and height that the node says: what a hash covers is
+// never built upon when it is damaged, and no node is below itself. The key of
+// an inner node is in no hash; check compares it with the leaves.
 func (e *editor) expand(r ref) error {
 	n := r.node
 	if n.child[left] != nil && n.child[right] != nil {
