@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -24,6 +26,10 @@ import (
 
 // healthTimeout bounds how long `network health` waits for an answer.
 const healthTimeout = 5 * time.Second
+
+// gcPercent lets the heap of a node grow to three times what is in use before it is collected, instead of twice: under load that
+// saves a tenth of the processor for some hundred MiB of memory. The environment variable GOGC overrides it.
+const gcPercent = 200
 
 func newNetworkCommand(s *streams) *cobra.Command {
 	return noun("network", "Make networks, join them, run their nodes",
@@ -48,6 +54,9 @@ when a part of the node failed; the last line says why.`,
 			h, err := home.Load(dir)
 			if err != nil {
 				return startError(err)
+			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(gcPercent)
 			}
 			return startError(node.Run(cmd.Context(), h, node.Options{Version: version(), Log: s.err}))
 		},
