@@ -36,13 +36,6 @@ func ownScalar(k *btcec.ModNScalar) (z modN) {
 	return z
 }
 
-// refScalar converts to btcec's type.
-func refScalar(z *modN) (k btcec.ModNScalar) {
-	b := z.bytes()
-	k.SetBytes(&b)
-	return k
-}
-
 // lambdaScalar returns λ.
 func lambdaScalar() (k btcec.ModNScalar) {
 	k.SetBytes(&[32]byte{0x53, 0x63, 0xad, 0x4c, 0xc0, 0x5c, 0x30, 0xe0, 0xa5, 0x26, 0x1c, 0x02, 0x88, 0x12, 0x64, 0x5a,
