@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -76,11 +77,7 @@ func (r *repeats) advance(at int64, outcomes []outcome) {
 		}
 	}
 	r.time = at
-	for minute := range r.minutes {
-		if minute < minuteOf(at) {
-			delete(r.minutes, minute)
-		}
-	}
+	maps.DeleteFunc(r.minutes, func(minute int64, _ map[uint64]struct{}) bool { return minute < minuteOf(at) })
 }
 
 // rulesOut says that no view opened so far shows the transaction. expiresAt must be the one in its body.
