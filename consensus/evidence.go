@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/evidence"
@@ -25,6 +26,7 @@ type EvidenceKeeper interface {
 type evidencePool struct {
 	*evidence.Pool
 	changed func()
+	height  atomic.Int64 // of the newest block whose proofs it has taken out
 }
 
 var _ sm.EvidencePool = (*evidencePool)(nil)
@@ -33,13 +35,15 @@ var _ sm.EvidencePool = (*evidencePool)(nil)
 // conflicting votes that were seen into proofs.
 func (p *evidencePool) Update(state sm.State, committed types.EvidenceList) {
 	p.Pool.Update(state, committed)
+	p.height.Store(state.LastBlockHeight)
 	p.changed()
 }
 
-// pending says whether the next block could carry a proof. The pool's own count is only
-// asked first, for speed: it grows too much when two peers bring the same proof at once.
-func (p *evidencePool) pending() bool {
-	if p.Pool.Size() == 0 {
+// pending says whether the block after a height could carry a proof. Until the pool has been
+// told of that height it may still hold what is in it: changed is called then. The pool's own
+// count is only asked first, for speed: it grows too much when two peers bring the same proof at once.
+func (p *evidencePool) pending(height int64) bool {
+	if p.height.Load() < height || p.Pool.Size() == 0 {
 		return false
 	}
 	proofs, _ := p.Pool.PendingEvidence(p.Pool.State().ConsensusParams.Evidence.MaxBytes)

@@ -20,19 +20,20 @@ import (
 // DESIGN.md shows that no wish is lost.
 type notifier struct {
 	pool Pool
-	// evidence says whether proofs of misbehaviour wait for a block. Set before anything runs.
-	evidence func() bool
+	// evidence says whether proofs of misbehaviour wait for a block after a height. Set before anything runs.
+	evidence func(height int64) bool
 	tokens   chan struct{} // capacity 1
 
-	mu    sync.Mutex
-	given bool // a token was given since the last commit
-	ended bool // Run has ended: the pool must not be touched any more
+	mu     sync.Mutex
+	given  bool  // a token was given since the last commit
+	height int64 // of that commit
+	ended  bool  // Run has ended: the pool must not be touched any more
 }
 
 var _ mempool.Mempool = (*notifier)(nil)
 
 func newNotifier(pool Pool) *notifier {
-	return &notifier{pool: pool, evidence: func() bool { return false }, tokens: make(chan struct{}, 1)}
+	return &notifier{pool: pool, evidence: func(int64) bool { return false }, tokens: make(chan struct{}, 1)}
 }
 
 // run turns the pool's wake-ups into tokens until the context ends.
@@ -55,7 +56,9 @@ func (n *notifier) wanted() bool {
 	return n.wantedLocked()
 }
 
-func (n *notifier) wantedLocked() bool { return !n.ended && (n.pool.WantsBlock() || n.evidence()) }
+func (n *notifier) wantedLocked() bool {
+	return !n.ended && (n.pool.WantsBlock() || n.evidence(n.height))
+}
 
 // poke gives this height's token if a block is wanted.
 func (n *notifier) poke() {
@@ -85,10 +88,10 @@ func (n *notifier) end() {
 
 // Update implements the engine's mempool: a block was committed. The engine calls it from a
 // goroutine of its own, possibly while the next height is under way.
-func (n *notifier) Update(int64, types.Txs, []*abci.ExecTxResult, mempool.PreCheckFunc, mempool.PostCheckFunc) error {
+func (n *notifier) Update(height int64, _ types.Txs, _ []*abci.ExecTxResult, _ mempool.PreCheckFunc, _ mempool.PostCheckFunc) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.given = false
+	n.given, n.height = false, max(n.height, height)
 	select {
 	case <-n.tokens:
 	default:

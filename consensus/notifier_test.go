@@ -145,3 +145,40 @@ func TestNotifier(t *testing.T) {
 		})
 	}
 }
+
+// The pool of evidence is told of a block before or after the notifier. Proofs that stand in the block itself ask for no other
+// block either way, those that still wait do.
+func TestOnlyProofsThatStillWaitAreAWish(t *testing.T) {
+	t.Parallel()
+	for _, poolFirst := range []bool{false, true} {
+		for _, others := range []bool{false, true} {
+			n := newNotifier(&wishes{wake: make(chan struct{}, 1)})
+			told, waiting := int64(0), 1 // the height that the pool of evidence knows, and its proofs
+			n.evidence = func(height int64) bool { return told >= height && waiting > 0 }
+			if n.poke(); !token(n) {
+				t.Fatal("a proof asks for no block")
+			}
+			take := func() {
+				told, waiting = 1, 0
+				if others {
+					waiting = 1
+				}
+				n.poke()
+			}
+			if poolFirst {
+				take()
+			}
+			commit(t, n)
+			if !poolFirst {
+				n.poke() // a message about the proof in the block
+				if token(n) {
+					t.Error("the proof in the block asks for another block")
+				}
+				take()
+			}
+			if got := token(n); got != others {
+				t.Errorf("pool first %v, other proofs %v: token %v", poolFirst, others, got)
+			}
+		}
+	}
+}
