@@ -200,11 +200,11 @@ func TestAMemberThatSendsNonsenseIsCutOffAndNamed(t *testing.T) {
 	<-gone
 	w.eventually("the node has noticed that the culprit is gone", func() bool { return !h.isPeer(culprit.id) })
 	w.eventually("the goroutines of all those connections have ended", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
-	runtime.GC()
-	runtime.ReadMemStats(&memory)
-	if memory.HeapAlloc > heap+(64<<20) {
-		t.Errorf("the heap has grown from %d to %d MiB", heap>>20, memory.HeapAlloc>>20)
-	}
+	w.eventually("the memory of all those connections is free again", func() bool {
+		runtime.GC() // what lies in pools takes two
+		runtime.ReadMemStats(&memory)
+		return memory.HeapAlloc <= heap+(64<<20)
+	})
 	if h.node.Status().CaughtUp == false {
 		t.Error("one liar about heights has turned this node")
 	}
