@@ -215,9 +215,8 @@ func (p *Pool) bannedLocked(name [32]byte) error {
 
 // Pending reports whether a transaction with this id is pending here.
 func (p *Pool) Pending(id tx.ID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.pending.byID[id] != nil
+	pending, _ := p.PendingAt(id)
+	return pending
 }
 
 // PendingAt is Pending, and names the newest block that the pool has been told of: what is pending is in none up to it.

@@ -153,7 +153,8 @@ func TestRefusals(t *testing.T) {
 	fails("a bad URL", ErrConfig, func(c *Config) { c.URL = "postgres://%zz" })
 	fails("no genesis", ErrConfig, func(c *Config) { c.GenesisHash = nil })
 	fails("no database of that name", nil, func(c *Config) { c.URL += " dbname=nowhere" })
-	fails("no server", nil, func(c *Config) { c.URL = "host=/tmp/no/such/directory user=x" })
+	empty := t.TempDir() // where a server's socket would be
+	fails("no server", nil, func(c *Config) { c.URL = "host=" + empty + " user=x" })
 	must("CREATE SCHEMA other; CREATE TABLE other.accounts (n int)")
 	fails("somebody else's schema", ErrForeignSchema, func(c *Config) { c.Schema = "other" })
 	stream := func(err error) func(context.Context, uint64) iter.Seq2[*ledgerv1.Block, error] {

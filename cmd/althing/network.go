@@ -28,7 +28,7 @@ import (
 const healthTimeout = 5 * time.Second
 
 // gcPercent lets the heap of a node grow to three times what is in use before it is collected, instead of twice: under load that
-// saves a tenth of the processor for some hundred MiB of memory. The environment variable GOGC overrides it.
+// saves a seventh of the processor for some hundred MiB of memory. The environment variable GOGC overrides it.
 const gcPercent = 200
 
 func newNetworkCommand(s *streams) *cobra.Command {
