@@ -76,7 +76,7 @@ func TestVerdictsAgree(t *testing.T) {
 			}
 			tabled.Add(it.pub, it.digest, it.sig)
 		}
-		a, b := plain.Verify(), tabled.Verify()
+		a, b := verifyBoth(t, plain), verifyBoth(t, tabled)
 		for i, it := range items {
 			single, withTable := it.pub.Verify(it.digest, it.sig), it.pub.Precomputed().Verify(it.digest, it.sig)
 			if single != a[i] || single != b[i] || single != withTable {

@@ -24,6 +24,21 @@ func add256(a, b []byte) []byte {
 	return out
 }
 
+// verifyBoth verifies a batch in lanes, where the processor has them, and without, and expects the same of both.
+func verifyBoth(t *testing.T, b *Batch) []error {
+	t.Helper()
+	verdicts := b.Verify()
+	b.schnorr.msm.adder.plain, b.ecdsa.buckets.adder.plain = true, true
+	plain := b.Verify()
+	b.schnorr.msm.adder.plain, b.ecdsa.buckets.adder.plain = false, false
+	for i := range verdicts {
+		if verdicts[i] != plain[i] {
+			t.Fatalf("signature %d of %d: %v in lanes, %v without", i, len(verdicts), verdicts[i], plain[i])
+		}
+	}
+	return verdicts
+}
+
 // checkBatch holds a batch against single verification, and Schnorr verdicts against the library.
 func checkBatch(t *testing.T, batch *Batch, all []signed) []error {
 	t.Helper()
@@ -32,7 +47,7 @@ func checkBatch(t *testing.T, batch *Batch, all []signed) []error {
 	if batch.Len() != len(all) {
 		t.Fatalf("%d of %d are in the batch", batch.Len(), len(all))
 	}
-	verdicts := batch.Verify()
+	verdicts := verifyBoth(t, batch)
 	if len(verdicts) != len(all) {
 		t.Fatalf("%d verdicts for %d signatures", len(verdicts), len(all))
 	}
@@ -180,7 +195,7 @@ func TestBatchRepeats(t *testing.T) {
 		}
 		batch := NewBatch(n)
 		addAll(batch, all)
-		for i, err := range batch.Verify() {
+		for i, err := range verifyBoth(t, batch) {
 			if err != nil {
 				t.Fatalf("%d of %d: %v", i, n, err)
 			}
@@ -226,15 +241,18 @@ func TestBatchMixed(t *testing.T) {
 func TestBatchEquation(t *testing.T) {
 	t.Parallel()
 	s := sign(t, SchemeSchnorr, 200, 20)
-	for _, n := range []int{minSchnorrBatch, minSchnorrBatch + 1, 50, 200} {
-		b := NewBatch(n)
-		addAll(b, s[:n])
-		b.Verify()
-		if b.schnorr.budget != (maxShare-1)*n {
-			t.Errorf("%d valid signatures took more than one equation: budget %d", n, b.schnorr.budget)
-		}
-		if b.schnorr.terms[0].a == b.schnorr.terms[1].a {
-			t.Error("coefficients repeat")
+	for n := minSchnorrBatch; n <= len(s); n += 1 + n/70*40 { // all up to 70, then fewer
+		for _, plain := range []bool{false, true} {
+			b := NewBatch(n)
+			b.schnorr.msm.adder.plain = plain
+			addAll(b, s[:n])
+			b.Verify()
+			if b.schnorr.budget != (maxShare-1)*n {
+				t.Errorf("%d valid signatures took more than one equation: budget %d (plain: %v)", n, b.schnorr.budget, plain)
+			}
+			if b.schnorr.terms[0].a == b.schnorr.terms[1].a {
+				t.Error("coefficients repeat")
+			}
 		}
 	}
 	for i := range s {

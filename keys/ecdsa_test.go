@@ -32,13 +32,19 @@ func checkFast(t testing.TB, pub PublicKey, digest [DigestSize]byte, sig []byte)
 // there is none: the sum is infinity, or its x is zero modulo n.
 func crafted(t testing.TB, secret, u, v *btcec.ModNScalar) (signed, bool) {
 	t.Helper()
-	var k, r, s btcec.ModNScalar
+	var k btcec.ModNScalar
 	k.Mul2(secret, v).Add(u)
 	if k.IsZero() || v.IsZero() {
 		return signed{}, false
 	}
 	var sum btcec.JacobianPoint
 	btcec.ScalarBaseMultNonConst(&k, &sum)
+	return craftedFrom(secpKey(t, secret), &sum, u, v)
+}
+
+// craftedFrom is crafted for a key of which nobody needs to know the secret, given the sum.
+func craftedFrom(pub PublicKey, sum *btcec.JacobianPoint, u, v *btcec.ModNScalar) (signed, bool) {
+	var r, s btcec.ModNScalar
 	sum.ToAffine()
 	r.SetBytes(sum.X.Bytes())
 	s.InverseValNonConst(v).Mul(&r)
@@ -49,7 +55,7 @@ func crafted(t testing.TB, secret, u, v *btcec.ModNScalar) (signed, bool) {
 	sig := make([]byte, SignatureSize)
 	r.PutBytesUnchecked(sig[:32])
 	s.PutBytesUnchecked(sig[32:])
-	return signed{secpKey(t, secret), e.Bytes(), sig}, !r.IsZero()
+	return signed{pub, e.Bytes(), sig}, !r.IsZero()
 }
 
 // TestECDSACrafted verifies signatures made to meet the exceptions: a digest of zero, keys ±G and ±λG, sums of equal points.
@@ -72,6 +78,95 @@ func TestECDSACrafted(t *testing.T) {
 			checkFast(t, s.pub, s.digest, s.sig)
 			if err := s.pub.Verify(s.digest, s.sig); err != ErrSignature {
 				t.Fatalf("secret %v, u %v, v %v, another digest: %v", secret, u, v, err)
+			}
+		}
+	}
+}
+
+// TestECDSASideBySide verifies batches of signatures whose keys have tables, most of them made to meet the exceptions: keys ±G and
+// ±λG, and the filler and its opposite, so that points of a level are equal or cancel. Every fourth is damaged.
+func TestECDSASideBySide(t *testing.T) {
+	t.Parallel()
+	edges := edgeScalars()
+	rnd := rand.New(rand.NewPCG(27, 28))
+	var all []signed
+	for _, secret := range append(edges[1:9:9], randomScalar(rnd)) {
+		for _, u := range edges {
+			if s, ok := crafted(t, &secret, &u, &edges[rnd.IntN(len(edges))]); ok {
+				all = append(all, s)
+			}
+		}
+	}
+	for i, point := range filler() {
+		for _, negative := range []bool{false, true} {
+			if negative {
+				point.y.neg(&point.y)
+			}
+			ref := refPoint(&point)
+			pub, err := ParsePublicKey(SchemeECDSA, btcec.NewPublicKey(&ref.X, &ref.Y).SerializeCompressed())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k := range edges {
+				u, v := edges[k], edges[(7*k+i)%len(edges)]
+				if v.IsZero() {
+					continue
+				}
+				var uG, vP, sum btcec.JacobianPoint
+				btcec.ScalarBaseMultNonConst(&u, &uG)
+				btcec.ScalarMultNonConst(&v, &ref, &vP)
+				btcec.AddNonConst(&uG, &vP, &sum)
+				if s, ok := craftedFrom(pub, &sum, &u, &v); ok {
+					all = append(all, s)
+				}
+			}
+		}
+	}
+	valid := sign(t, SchemeECDSA, 300, 20)
+	all = append(all, valid...)
+	for i := range all {
+		if i%4 == 3 {
+			all[i].digest[rnd.IntN(32)] ^= 1
+		}
+	}
+	rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	precompute(all)
+	batch := NewBatch(0)
+	for first := 0; first < len(all); first += 200 {
+		some := all[first:min(first+200, len(all))]
+		batch.Reset()
+		addAll(batch, some)
+		for i, err := range verifyBoth(t, batch) {
+			if want := confirmECDSA(&some[i].pub, &some[i].digest, (*[SignatureSize]byte)(some[i].sig)); want != (err == nil) {
+				t.Fatalf("%v %x of %x: %v, btcec says %v", some[i].pub, some[i].sig, some[i].digest, err, want)
+			}
+		}
+	}
+
+	// What is valid comes out right in lanes: Verify would hide that it was confirmed.
+	if !haveLanes {
+		return
+	}
+	valid = sign(t, SchemeECDSA, 300, 20)
+	precompute(valid)
+	for _, n := range []int{minTabled, minTabled + 1, 63, 64, 65, maxTabled, maxTabled + 1, 300} {
+		batch.Reset()
+		addAll(batch, valid[:n])
+		for _, err := range batch.Verify() {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := &batch.ecdsa
+		first := (n - 1) / maxTabled * maxTabled
+		if len(b.left) != n-first {
+			t.Fatalf("%d of the last %d valid signatures met infinity", n-first-len(b.left), n-first)
+		}
+		for j := range n - first {
+			var p jacobian
+			p.setAffine(&b.buckets.points[b.buckets.next+2*j])
+			if !isECDSASum(&p, (*[SignatureSize]byte)(valid[first+j].sig)) {
+				t.Fatalf("the sum of signature %d of %d is wrong", first+j, n)
 			}
 		}
 	}

@@ -309,12 +309,31 @@ func (z *fe) invert(x *fe) {
 // sqrt sets z to a square root of x and reports whether x has one.
 func (z *fe) sqrt(x *fe) bool {
 	a := *x
-	x2, t := a.chain()
+	z.root(&a)
+	return z.squareIs(&a)
+}
+
+// root sets z = x^((p+1)/4), which is a square root of x if x has one.
+func (z *fe) root(x *fe) {
+	x2, t := x.chain()
 	t.squareN(&t, 6)
 	t.mul(&t, &x2)
-	t.squareN(&t, 2)
-	var check fe
-	check.square(&t)
-	*z = t
-	return check.equal(&a)
+	z.squareN(&t, 2)
+}
+
+// squareIs reports whether z² = x.
+func (z *fe) squareIs(x *fe) bool {
+	var t fe
+	t.square(z)
+	return t.equal(x)
+}
+
+// roots does to each element what root does, sixteen side by side where the processor can, unless plain is set.
+func roots(all []fe, plain bool) {
+	if !plain {
+		all = all[rootsInLanes(all):]
+	}
+	for i := range all {
+		all[i].root(&all[i])
+	}
 }

@@ -3,6 +3,7 @@ package keys
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -122,6 +123,35 @@ func TestFieldAgreesWithReference(t *testing.T) {
 			binary.BigEndian.PutUint64(y[8*i:], r.Uint64())
 		}
 		checkField(t, &x, &y)
+	}
+}
+
+// TestRoots takes the roots of runs of all lengths, with values that have none among them, in lanes and without.
+func TestRoots(t *testing.T) {
+	t.Parallel()
+	var values []fe
+	for _, b := range nastyFields() {
+		values = append(values, rawFe(&b))
+	}
+	r := rand.New(rand.NewPCG(23, 24))
+	for n := range 70 {
+		all := make([]fe, n)
+		for i := range all {
+			all[i] = fe{r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64()}
+			if r.IntN(2) == 0 {
+				all[i] = values[r.IntN(len(values))]
+			}
+		}
+		aside, plain := slices.Clone(all), slices.Clone(all)
+		roots(aside, false)
+		roots(plain, true)
+		for i := range all {
+			var want fe
+			has := want.sqrt(&all[i])
+			if !aside[i].equal(&want) || !plain[i].equal(&want) || aside[i].squareIs(&all[i]) != has {
+				t.Fatalf("root %d of %d, of %x: %x, %x without lanes, want %x", i, n, all[i].bytes(), aside[i].bytes(), plain[i].bytes(), want.bytes())
+			}
+		}
 	}
 }
 

@@ -6,24 +6,19 @@ import "slices"
 // windows of c bits with signed digits, each window's points are added into 2^(c-1) buckets by digit, and the buckets
 // are summed with their weights.
 //
-// Nearly all the work is adding points into buckets. It is done on affine coordinates: such an addition needs one
-// division, and any number of divisions cost one inversion and three multiplications each when done together
-// (Montgomery's trick). That makes six multiplications per addition instead of eleven.
+// Nearly all the work is adding points into buckets and summing those. Both are done by an adder, many additions at a time.
 //
 // The slices are scratch that is kept between uses; it grows with the largest batch.
 type msm struct {
-	points  []affine
-	scalars []half
+	buckets
+	scalars []half // of the points
 
 	digits []int16  // of window w and point i at w·len(points)+i
-	end    []int32  // bucket → one past the end of its points in sorted
-	count  []int32  // bucket → how many points it holds now
-	sorted []affine // points by bucket
-	den    []fe     // denominators of the additions of one round
-	prod   []fe     // products of all later denominators
+	sums   []affine // of window w and digit d at w·2^(width-1) + d - 1: the sum of a bucket
+	has    []bool   // whether there is such a sum: not if it is infinity
 }
 
-// maxSorted bounds how many points are sorted into buckets at a time, so that they stay in the processor's cache.
+// maxSorted bounds how many points are sorted into buckets at a time, so that their sums stay in the processor's cache.
 const maxSorted = 1 << 13
 
 // reset forgets all points.
@@ -51,13 +46,13 @@ func (m *msm) addFull(p *affine, k *modN) bool {
 	return ok
 }
 
-// window returns the window width that needs the least work for n points. An addition into a bucket costs about a
-// third of the two additions that summing a bucket takes.
+// window returns the window width that needs the least work for n points: one addition for each to come into its bucket, and two
+// for each bucket.
 func window(n int) (width, windows int) {
 	best := 0
 	for c := 3; c <= 13; c++ {
 		w := (128 + c) / c // one bit more than 128 for the last carry
-		if cost := w * (n + 3<<(c-1)); best == 0 || cost < best {
+		if cost := w * (n + 2<<(c-1)); best == 0 || cost < best {
 			best, width, windows = cost, c, w
 		}
 	}
@@ -72,24 +67,34 @@ func (m *msm) sum() (total jacobian) {
 	}
 	width, windows := window(n)
 	m.recode(width, windows)
+	m.sums = slices.Grow(m.sums[:0], windows<<(width-1))[:windows<<(width-1)]
+	m.has = slices.Grow(m.has[:0], len(m.sums))[:len(m.sums)]
 	group := max(1, maxSorted/n)
-	sums := make([]jacobian, windows)
+	m.points = slices.Grow(m.points, group*n/2)[:n+group*n/2]
 	for w := 0; w < windows; w += group {
-		g := min(group, windows-w)
-		m.sort(w, g, width)
-		for m.addRound() {
+		m.next = n
+		m.sort(n, w, min(group, windows-w), width)
+		for m.addRound(n) {
 		}
-		for i := range g {
-			sums[w+i] = m.sumBuckets(i<<(width-1), 1<<(width-1))
-		}
-	}
-	for w := windows - 1; w >= 0; w-- {
-		if !total.isInfinity() {
-			for range width {
-				total.double(&total)
+		for b, c := range m.count {
+			to := w<<(width-1) + b
+			if m.has[to] = c == 1; m.has[to] {
+				m.sums[to].take(m.points, m.refs[m.start[b]])
 			}
 		}
-		total.add(&sums[w])
+	}
+	m.points = m.points[:n]
+	for round := range width - 1 {
+		m.weigh(round, width, windows)
+	}
+	// Each power of two that a window's digits have now stands for what is multiplied by it.
+	for w := windows - 1; w >= 0; w-- {
+		for k := width - 1; k >= 0; k-- {
+			total.double(&total)
+			if at := w<<(width-1) + 1<<k - 1; m.has[at] {
+				total.addAffine(&m.sums[at])
+			}
+		}
 	}
 	return total
 }
@@ -101,30 +106,26 @@ func (m *msm) recode(width, windows int) {
 	limit := int32(1) << (width - 1)
 	mask := uint64(1)<<width - 1
 	for i, k := range m.scalars {
-		var carry int32
+		var carry, negative int32
+		if k.neg {
+			negative = -1
+		}
 		for w := range windows {
 			d := int32(k.lo&mask) + carry
 			k.lo = k.lo>>width | k.hi<<(64-width)
 			k.hi >>= width
-			carry = 0
-			if d > limit {
-				d -= 2 * limit
-				carry = 1
-			}
-			if k.neg {
-				d = -d
-			}
-			m.digits[w*n+i] = int16(d)
+			carry = int32(uint32(limit-d) >> 31) // without branches, which nobody could predict
+			d -= carry << width
+			m.digits[w*n+i] = int16(d ^ negative - negative)
 		}
 	}
 }
 
-// sort puts the points of g windows from w on into the buckets of their digits, negated for negative digits. The
+// sort puts the n points, for each of g windows from w on, into the buckets of their digits, negated for negative digits. The
 // bucket of digit d in window w+i is i·2^(width-1) + d - 1.
-func (m *msm) sort(w, g, width int) {
-	n := len(m.points)
+func (m *msm) sort(n, w, g, width int) {
 	buckets := g << (width - 1)
-	m.end = slices.Grow(m.end[:0], buckets)[:buckets]
+	m.start = slices.Grow(m.start[:0], buckets)[:buckets]
 	m.count = slices.Grow(m.count[:0], buckets)[:buckets]
 	clear(m.count)
 	digits := m.digits[w*n : (w+g)*n]
@@ -138,125 +139,61 @@ func (m *msm) sort(w, g, width int) {
 	}
 	var total int32
 	for b, c := range m.count {
-		m.end[b] = total // the start for now; it becomes the end while the points are put in
+		m.start[b] = total
 		total += c
 	}
-	m.sorted = slices.Grow(m.sorted[:0], int(total))[:total]
+	m.refs = slices.Grow(m.refs[:0], int(total))[:total]
 	for i := range g {
-		end := m.end[i<<(width-1):]
+		start := m.start[i<<(width-1):]
 		for j, d := range digits[i*n : (i+1)*n] {
 			if d == 0 {
 				continue
 			}
 			b := max(d, -d) - 1
-			to := &m.sorted[end[b]]
-			end[b]++
-			*to = m.points[j]
-			if d < 0 {
-				to.y.neg(&to.y)
+			m.refs[start[b]] = uint32(j) | uint32(d)&refNegative
+			start[b]++ // moves to the end while the points are put in
+		}
+	}
+	for b, c := range m.count {
+		m.start[b] -= c
+	}
+}
+
+// weigh does one round of summing the sums of the buckets B of each window, each times its digit. With D = 2^(width-1), the highest
+// digit,
+//
+//	Σ d·B(d) = 2·Σ e·(B(2e) + B(2e+1)) + Σ B(d) for odd d,
+//
+// and so on for the sum over e. Round k makes the sums in brackets for that level, where they take the place of d = 2e·2^k. Their
+// second halves, at the odd multiples of 2^k, are what is summed as the last term, in the rounds that follow, neighbours first, to the place
+// of the first of them, 2^k. There are D/2^(k+1) of them, which takes log2 D - k - 1 rounds, so that all levels end together.
+func (m *msm) weigh(round, width, windows int) {
+	m.pairs.reset()
+	highest := 1 << (width - 1)
+	for w := range windows {
+		base := w<<(width-1) - 1
+		for d := 2 << round; d < highest; d += 2 << round {
+			m.pair(base+d, base+d+1<<round)
+		}
+		for k := range round {
+			// The distance of neighbours: odd multiples of 2^k, of which rounds before have left every 2^(round-k-1)th.
+			apart := 1 << round
+			for d := 1 << k; d+apart < highest; d += 2 * apart {
+				m.pair(base+d, base+d+apart)
 			}
 		}
 	}
-	for b, c := range m.count {
-		m.end[b] -= c // and now the start, which stays while the count shrinks
+	for _, i := range m.adder.add(m.sums, &m.pairs) {
+		m.has[m.pairs.to[i]] = false
 	}
 }
 
-// addRound adds neighbours in each bucket, which halves what the buckets hold, and reports whether it found any.
-func (m *msm) addRound() bool {
-	m.den = m.den[:0]
-	for b, c := range m.count {
-		s := m.sorted[m.end[b]:]
-		for i := int32(1); i < c; i += 2 {
-			m.den = append(m.den, denominator(&s[i-1], &s[i]))
-		}
+// pair plans the addition of the sum at q to the one at p.
+func (m *msm) pair(p, q int) {
+	switch {
+	case m.has[p] && m.has[q]:
+		m.pairs.add(uint32(p), uint32(q), uint32(p))
+	case m.has[q]:
+		m.sums[p], m.has[p] = m.sums[q], true
 	}
-	n := len(m.den)
-	if n == 0 {
-		return false
-	}
-	m.prod = slices.Grow(m.prod[:0], n)[:n]
-	acc := feOne
-	for i := n - 1; i >= 0; i-- {
-		m.prod[i] = acc
-		acc.mul(&acc, &m.den[i])
-	}
-	acc.invert(&acc) // 1 over the product of den[k:], for growing k
-	k := 0
-	for b, c := range m.count {
-		if c < 2 {
-			continue
-		}
-		s := m.sorted[m.end[b]:]
-		to := int32(0)
-		for i := int32(1); i < c; i += 2 {
-			var inv fe
-			inv.mul(&acc, &m.prod[k])
-			acc.mul(&acc, &m.den[k])
-			k++
-			if addWith(&s[to], &s[i-1], &s[i], &inv) {
-				to++
-			}
-		}
-		if c&1 == 1 {
-			s[to] = s[c-1]
-			to++
-		}
-		m.count[b] = to
-	}
-	return true
-}
-
-// denominator returns what adding p and q divides by: the difference of x, twice y for equal points, and one for
-// opposite points, whose sum needs no division. It is never zero, because no point has y = 0.
-func denominator(p, q *affine) (d fe) {
-	d.sub(&q.x, &p.x)
-	if !d.isZero() {
-		return d
-	}
-	if p.y.equal(&q.y) {
-		d.double(&p.y)
-		return d
-	}
-	return feOne
-}
-
-// addWith sets z = p + q, given the inverse of their denominator. It reports false, and leaves z alone, if the sum
-// is infinity. z may be p.
-func addWith(z, p, q *affine, inv *fe) bool {
-	var slope, t fe
-	t.sub(&q.x, &p.x)
-	if !t.isZero() {
-		slope.sub(&q.y, &p.y)
-	} else {
-		if !p.y.equal(&q.y) {
-			return false
-		}
-		slope.square(&p.x)
-		t.double(&slope)
-		slope.add(&slope, &t)
-	}
-	slope.mul(&slope, inv)
-	var x, y fe
-	x.square(&slope)
-	x.sub(&x, &p.x)
-	x.sub(&x, &q.x)
-	y.sub(&p.x, &x)
-	y.mul(&y, &slope)
-	z.y.sub(&y, &p.y)
-	z.x = x
-	return true
-}
-
-// sumBuckets returns the sum of n buckets from the given one on, each with its digit as weight: the running sum from
-// the highest bucket down is added once per bucket.
-func (m *msm) sumBuckets(first, n int) (total jacobian) {
-	var running jacobian
-	for b := first + n - 1; b >= first; b-- {
-		if m.count[b] == 1 {
-			running.addAffine(&m.sorted[m.end[b]])
-		}
-		total.add(&running)
-	}
-	return total
 }

@@ -14,18 +14,30 @@ var generator = affine{
 
 // lift sets p to the point with the given x and a y of the given oddness and reports whether there is one.
 func (p *affine) lift(x *fe, odd bool) bool {
-	var y2 fe
+	y2 := ySquared(x)
+	var y fe
+	y.root(&y2)
+	return p.liftTo(x, &y2, &y, odd)
+}
+
+// ySquared returns x³ + 7, the square of the y of the points with the given x.
+func ySquared(x *fe) (y2 fe) {
 	y2.square(x)
 	y2.mul(&y2, x)
 	y2.add(&y2, &fe{7})
-	if !p.y.sqrt(&y2) {
+	return y2
+}
+
+// liftTo is lift given ySquared of x and what is a root of that if there is one.
+func (p *affine) liftTo(x, y2, y *fe, odd bool) bool {
+	if !y.squareIs(y2) {
 		return false
 	}
+	p.x, p.y = *x, *y
 	// No point has y = 0, since the group's order is odd, so exactly one of the two roots is odd.
 	if p.y.isOdd() != odd {
 		p.y.neg(&p.y)
 	}
-	p.x = *x
 	return true
 }
 

@@ -16,6 +16,7 @@ type schnorrBatch struct {
 	terms  []term
 	keys   map[[MaxPublicKeySize]byte]int // encoding of a key → its index in sums
 	sums   []keySum
+	y2, y  []fe // of each term's R
 	msm    msm
 	budget int // how many signatures may still be verified together
 }
@@ -61,12 +62,7 @@ func (b *Batch) verifySchnorr(indices []int, verdicts []error) {
 		var a [16]byte
 		_, _ = coefficients.Read(a[:])
 		t := term{index: i, key: &e.pub, a: half{hi: binary.BigEndian.Uint64(a[:]), lo: binary.BigEndian.Uint64(a[8:])}}
-		var x fe
-		x.setBytes(e.sig[:32])
-		if !t.r.lift(&x, false) {
-			verdicts[i] = ErrSignature
-			continue
-		}
+		t.r.x.setBytes(e.sig[:32])
 		k := modN{t.a.lo, t.a.hi}
 		var sigS modN
 		sigS.setBytes(e.sig[32:])
@@ -75,8 +71,30 @@ func (b *Batch) verifySchnorr(indices []int, verdicts []error) {
 		t.ae.mul(&k, &c)
 		s.terms = append(s.terms, t)
 	}
+	s.lift(verdicts)
 	s.budget = maxShare * len(s.terms)
 	b.settle(s.terms, false, verdicts)
+}
+
+// lift finds the y of each R and drops the terms whose x no point has.
+func (s *schnorrBatch) lift(verdicts []error) {
+	s.y2 = s.y2[:0]
+	for i := range s.terms {
+		s.y2 = append(s.y2, ySquared(&s.terms[i].r.x))
+	}
+	s.y = append(s.y[:0], s.y2...)
+	roots(s.y, s.msm.adder.plain)
+	kept := s.terms[:0]
+	for i := range s.terms {
+		t := &s.terms[i]
+		// Whoever found the root, it is squared here and compared.
+		if !t.r.liftTo(&t.r.x, &s.y2[i], &s.y[i], false) {
+			verdicts[t.index] = ErrSignature
+			continue
+		}
+		kept = append(kept, *t)
+	}
+	s.terms = kept
 }
 
 // settle finds the verdicts of the terms: by their common equation, else by halves, else one by one. If suspect is set

@@ -117,15 +117,27 @@ func verifyECDSA(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byt
 
 // verifyECDSAWith is verifyECDSA given w.
 func verifyECDSAWith(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte, w *modN) bool {
-	var r, u, v modN
-	r.setBytes(sig[:32])
-	v.mul(&r, w)
+	u, v := ecdsaScalars(digest, sig, w)
+	sum, ok := p.combine(&u, &v)
+	return ok && isECDSASum(&sum, sig)
+}
+
+// ecdsaScalars returns e·w and r·w.
+func ecdsaScalars(digest *[DigestSize]byte, sig *[SignatureSize]byte, w *modN) (u, v modN) {
+	v.setBytes(sig[:32])
+	v.mul(&v, w)
 	u.setBytes(digest[:])
 	u.mul(&u, w)
-	sum, ok := p.combine(&u, &v)
-	if !ok || sum.isInfinity() {
+	return u, v
+}
+
+// isECDSASum reports whether the sum is not infinity and its x modulo n is r.
+func isECDSASum(sum *jacobian, sig *[SignatureSize]byte) bool {
+	if sum.isInfinity() {
 		return false
 	}
+	var r modN
+	r.setBytes(sig[:32])
 	// x is below p, which is above n, so r stands for r itself and, where it fits, for r + n.
 	x, zz := fe(r), fe{}
 	zz.square(&sum.z)

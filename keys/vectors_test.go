@@ -47,7 +47,7 @@ func verifyBothWays(t *testing.T, pub PublicKey, digest [32]byte, sig []byte) er
 	addAll(b, around[:3])
 	b.Add(pub, digest, sig)
 	addAll(b, around[3:])
-	for i, err := range b.Verify() {
+	for i, err := range verifyBoth(t, b) {
 		if i == 3 && err != single {
 			t.Fatalf("single verification says %v, batch says %v", single, err)
 		}
