@@ -15,6 +15,7 @@ const (
 	defaultTreeCacheNodes  = 1_000_000
 	defaultPrunePerCommit  = 2
 	minCacheBytes          = 1 << 20
+	minValueCacheBytes     = 32 << 20
 	maxPrunePerCommit      = 1000
 )
 
@@ -30,7 +31,7 @@ type Config struct {
 	CacheBytes int64
 
 	// ValueCacheBytes is about how much memory values of the newest height may take,
-	// those that were written or read last. Default 64 MiB; at least 1 MiB. It
+	// those that were written or read last. Default 64 MiB; at least 32 MiB. It
 	// serves execution and reads at the tip.
 	ValueCacheBytes int64
 
@@ -84,8 +85,8 @@ func (c Config) Validate() error {
 	if c.CacheBytes != 0 && c.CacheBytes < minCacheBytes {
 		complain("state: CacheBytes is %d, must be at least %d", c.CacheBytes, minCacheBytes)
 	}
-	if c.ValueCacheBytes != 0 && c.ValueCacheBytes < minCacheBytes {
-		complain("state: ValueCacheBytes is %d, must be at least %d", c.ValueCacheBytes, minCacheBytes)
+	if c.ValueCacheBytes != 0 && c.ValueCacheBytes < minValueCacheBytes {
+		complain("state: ValueCacheBytes is %d, must be at least %d", c.ValueCacheBytes, minValueCacheBytes)
 	}
 	if c.TreeCacheNodes < 0 {
 		complain("state: TreeCacheNodes is %d, must not be negative", c.TreeCacheNodes)

@@ -1,12 +1,16 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
+	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
+
+	"github.com/althing-ledger/althing/state/keyspace"
 )
 
 // databaseFormat is the format of Pebble's files. It is raised together with
@@ -58,8 +62,37 @@ func databaseOptions(cfg Config, log *databaseLogger) *pebble.Options {
 		level.BlockSize = 8 << 10
 		level.IndexBlockSize = 256 << 10
 	}
-	opts.TargetFileSizes[0] = 4 << 20
+	// A compaction out of level 0 takes in neighbours that need none as long as all is below 25 times the size of the tables it
+	// writes. That size is kept small, so that it does not: what is in order anyway waits and is moved.
+	opts.TargetFileSizes = [...]int64{8 << 20, 512 << 10, 8 << 20, 16 << 20, 32 << 20, 64 << 20, 128 << 20}
+	opts.L0CompactionFileThreshold = 1000
+	opts.Experimental.SpanPolicyFunc = tableSpan
 	return opts
+}
+
+// tableBounds are keys that no table spans, in ascending order. What is written in the order of its keys (tree nodes, outcomes of
+// blocks, the blocks themselves) thus has tables of its own, which overlap with nothing and are moved from level to level as they
+// are, while random keys are merged again and again. Together they would all be merged: three quarters of the bytes in vain.
+var tableBounds = [][]byte{
+	{spaceTree},
+	{spaceFlat},
+	{spaceLocal},
+	{spaceLocal, keyspace.LocalBlockResults},
+	{spaceLocal, keyspace.LocalSummaries},
+	{spaceLocal, keyspace.LocalHistory},
+	{spaceCometBlocks},
+	{spaceCometBlocks, 'P'}, // parts of blocks; CometBFT writes their heights in decimal, which is ascending most of the time
+	{spaceCometBlocks, 'Q'},
+	{spaceCometState},
+}
+
+// tableSpan returns the end of the span that a table with a key belongs to: the next of tableBounds, nil for none.
+func tableSpan(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	i := sort.Search(len(tableBounds), func(i int) bool { return bytes.Compare(tableBounds[i], key) > 0 })
+	if i < len(tableBounds) {
+		end = tableBounds[i]
+	}
+	return pebble.SpanPolicy{}, end, nil
 }
 
 // databaseLogger carries what Pebble reports into our log, and its failures

@@ -78,9 +78,8 @@ func (s *Store) Metrics() Metrics {
 	m.CacheBytes = uint64(db.BlockCache.Size)
 	m.CacheHits = db.BlockCache.Hits
 	m.CacheMisses = db.BlockCache.Misses
-	m.ValueCacheBytes = uint64(s.values.size())
-	m.ValueCacheHits = int64(s.values.hits.Load())
-	m.ValueCacheMisses = int64(s.values.misses.Load())
+	bytes, hits, misses := s.values.stats()
+	m.ValueCacheBytes, m.ValueCacheHits, m.ValueCacheMisses = bytes, int64(hits), int64(misses)
 	m.CompactionDebtBytes = db.Compact.EstimatedDebt
 	m.CompactionsTotal = db.Compact.Count
 	m.CompactionsRunning = db.Compact.NumInProgress

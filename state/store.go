@@ -198,6 +198,7 @@ func (s *Store) Close() error {
 	}
 	err := s.latest.unref()
 	s.mu.Unlock()
+	s.values.close()
 	return errors.Join(append(errs, err, s.closeDatabase())...)
 }
 
