@@ -37,6 +37,10 @@ type benchCommand struct {
 	load       loadgen.Config
 	watchers   int
 	flood      string
+	readKeys   int
+	proofs     bool
+	down       int                                          // validators to kill
+	kill       func(ctx context.Context, node string) error // how, in a network of its own
 	html       string
 	metrics    []string
 }
@@ -53,17 +57,20 @@ Without --rate the loop is closed: so many transactions are in flight per node, 
 it, transactions are due at that rate whatever the network does, and latency runs from when they were due.
 
 A transaction counts when it was found in a block with code 0. The command exits 1 when nodes end with different app
-hashes, or when a transaction was acknowledged that is in no block.`,
+hashes, when one cannot be asked for its own, or when a transaction was acknowledged that is in no block.`,
 		Example: `  althing bench --testnet 4
   althing bench --testnet 4 --scheme schnorr --accounts 100000 --for 30s --output json
   althing bench --network net --rate 2000 --for 1m --html result.html
-  althing bench --testnet 4 --rate 300 --flood 5000:acme`,
+  althing bench --testnet 4 --rate 300 --flood 5000:acme
+  althing bench --testnet 4 --down 1
+  althing bench --testnet 4 --overload 3
+  althing bench --testnet 4 --kind read --proofs`,
 		Args: cobra.NoArgs,
 	}
 	f := cmd.Flags()
 	f.IntVar(&b.validators, "testnet", 0, fmt.Sprintf("measure a new local network of `N` validators, 1 to %d, and remove it", testnet.MaxValidators))
 	f.StringVar(&b.dir, "dir", "", "`DIR` for the network of --testnet, which must not exist (default: a temporary one)")
-	f.StringVar(&b.kind, "kind", string(network.Transfer), "transactions: `transfer|dvp|record|mixed`")
+	f.StringVar(&b.kind, "kind", string(network.Transfer), "transactions: `transfer|dvp|record|mixed`; or read, for no transactions but reads from one node")
 	f.StringVar(&b.scheme, "scheme", keys.SchemeSchnorr.String(), "keys of the senders: `schnorr|ecdsa|ed25519`")
 	f.IntVar(&b.workload.Accounts, "accounts", 10_000, "how many accounts to create and fund")
 	f.IntVar(&b.workload.Senders, "senders", 0, "how many of them send (default 2000, or all)")
@@ -71,7 +78,7 @@ hashes, or when a transaction was acknowledged that is in no block.`,
 	f.IntVar(&b.workload.RecordBytes, "record-bytes", 256, "size of a record's content")
 	f.IntVar(&b.workload.MemoBytes, "tx-memo-bytes", 0, "size of the memo of every transaction, up to 256")
 	f.Float64Var(&b.load.Rate, "rate", 0, "transactions due per second, over all nodes (default: a closed loop)")
-	f.IntVar(&b.load.InFlight, "in-flight", 1000, "transactions in flight per node in a closed loop")
+	f.IntVar(&b.load.InFlight, "in-flight", 1000, fmt.Sprintf("transactions in flight per node in a closed loop; with --kind read: calls, %d if not given", readsInFlight))
 	f.Float64Var(&b.load.Guess, "sign-ahead", 12_000, "transactions per second of a closed loop to sign before it begins")
 	f.IntVar(&b.load.Backlog, "backlog", 0, "transactions of a rate that may be due and not sent; more are errors (default: those of 2 s)")
 	f.DurationVar(&b.load.Ramp, "ramp", 2*time.Second, "how long the load grows")
@@ -80,6 +87,10 @@ hashes, or when a transaction was acknowledged that is in no block.`,
 	f.Float64Var(&b.load.Reads, "verified-reads", 0, "balances read per second, each with its proof checked")
 	f.IntVar(&b.watchers, "watchers", 0, "how many watch the blocks meanwhile")
 	f.StringVar(&b.flood, "flood", "", "one organisation floods: `RATE[:ORG]`; the others are measured before and meanwhile")
+	f.IntVar(&b.down, "down", 0, "with --testnet: measure, kill `COUNT` validators and measure the others again")
+	f.Float64Var(&b.load.Overload, "overload", 0, "measure the peak in a closed loop, then offer `FACTOR` times as much at a fixed rate")
+	f.IntVar(&b.readKeys, "read-keys", 100, fmt.Sprintf("with --kind read: balances read in a call, 1 to %d", network.MaxPage))
+	f.BoolVar(&b.proofs, "proofs", false, "with --kind read: every answer comes with its proof, which is checked")
 	f.StringVar(&b.html, "html", "", "write a page with plots to this `FILE`")
 	f.StringArrayVar(&b.metrics, "metrics", nil, "where a node of another machine serves metrics: `NODE=HOST:PORT`; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -97,8 +108,8 @@ hashes, or when a transaction was acknowledged that is in no block.`,
 
 // understand checks the flags, all before anything is started.
 func (b *benchCommand) understand(cmd *cobra.Command) (err error) {
-	if b.node != "" {
-		return usagef("--node: the load goes to all nodes; name a network file with fewer")
+	if err := b.understandReading(cmd); err != nil {
+		return err
 	}
 	if cmd.Flags().Changed("testnet") {
 		if b.validators < 1 || b.validators > testnet.MaxValidators {
@@ -124,6 +135,12 @@ func (b *benchCommand) understand(cmd *cobra.Command) (err error) {
 	}
 	if cmd.Flags().Changed("backlog") && b.load.Rate == 0 {
 		return usagef("--backlog is for a --rate")
+	}
+	if err := b.understandDown(cmd.Flags().Changed("down")); err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("overload") && !(b.load.Overload > 0) {
+		return usagef("--overload is %v: it is above 0; 3 offers three times the peak", b.load.Overload)
 	}
 	// A zero stands for a default below; on the command line it is a mistake.
 	for _, name := range []string{"in-flight", "backlog", "accounts", "senders", "record-bytes", "sign-ahead"} {
@@ -151,19 +168,55 @@ func (b *benchCommand) understand(cmd *cobra.Command) (err error) {
 		b.load.Flood = &loadgen.Flood{Rate: parsed, Org: org}
 	}
 	b.workload.Kind = network.Kind(b.kind)
+	if b.reading() {
+		b.workload.Kind, b.workload.Senders = network.Transfer, 1
+	}
+	if !b.reading() && !slices.Contains(network.Kinds, b.workload.Kind) {
+		return usagef("--kind %.40q: it is transfer, dvp, record, mixed or read", b.kind)
+	}
 	if b.workload.Scheme, err = keys.ParseScheme(b.scheme); err != nil {
 		return usageError(fmt.Errorf("--scheme: %w", err))
 	}
 	checked := b.load
 	checked.Read = func(context.Context) error { return nil }
+	checked.Watches = make([]func(context.Context, func(uint64)) error, b.watchers)
+	if b.down > 0 {
+		checked.Down = &loadgen.Down{Nodes: make([]int, b.down), Stop: func(context.Context, string) error { return nil }}
+	}
 	if err := errors.Join(b.workload.Validate(), checked.Validate()); err != nil {
 		return usageError(err)
 	}
 	return checkWritable(b.html)
 }
 
+// understandDown checks --down: what is left must still commit.
+func (b *benchCommand) understandDown(wanted bool) error {
+	switch {
+	case !wanted:
+		return nil
+	case b.validators == 0:
+		return usagef("--down kills validators: only those of a --testnet")
+	case b.down < 1:
+		return usagef("--down %d: it is at least 1", b.down)
+	case b.down >= b.validators || !testnet.Suffices(uint64(b.validators-b.down), uint64(b.validators)):
+		return usagef("--down %d: of %d validators, %d are left, which must be more than two thirds to commit anything: make a larger network",
+			b.down, b.validators, max(0, b.validators-b.down))
+	}
+	return nil
+}
+
 // maxBenchWatchers bounds --watchers: a node lets one client have so many.
 const maxBenchWatchers = 250
+
+// measured is what came out, of either kind of result.
+type measured struct {
+	result      any
+	text        func(io.Writer)
+	page        func() ([]byte, error)
+	faults      []string
+	unreachable int // how many of the faults are of nodes that do not answer
+	interrupted bool
+}
 
 // run measures, and shows what came out.
 func (b *benchCommand) run(ctx context.Context) error {
@@ -172,12 +225,12 @@ func (b *benchCommand) run(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, b.timeout)
 		defer cancel()
 	}
-	result, err := b.measure(ctx)
+	m, err := b.measure(ctx)
 	if err != nil {
 		return err
 	}
 	if b.html != "" {
-		page, err := report.HTML(result)
+		page, err := m.page()
 		if err != nil {
 			return err
 		}
@@ -185,20 +238,22 @@ func (b *benchCommand) run(ctx context.Context) error {
 			return badPath(b.html, err)
 		}
 	}
-	if err := b.show(b.globals, result, func(w io.Writer) { report.Text(w, result) }); err != nil {
+	if err := b.show(b.globals, m.result, m.text); err != nil {
 		return err
 	}
 	switch {
-	case len(result.Faults) > 0:
-		return hint(errors.New(result.Faults[0]), "keep the nodes' directories and logs, and report it: these nodes must not be relied on")
-	case result.Interrupted:
+	case len(m.faults) > 0 && len(m.faults) == m.unreachable:
+		return hint(errors.New(m.faults[0]), "the figures are good for the nodes that answer; the log of the other says why it does not")
+	case len(m.faults) > 0:
+		return hint(errors.New(m.faults[0]), "keep the nodes' directories and logs, and report it: these nodes must not be relied on")
+	case m.interrupted:
 		return hint(errors.New("interrupted"), "the figures are of what was measured until then")
 	}
 	return nil
 }
 
 // measure runs the load on the network of --network, or on one that exists only for it.
-func (b *benchCommand) measure(ctx context.Context) (result *loadgen.Result, err error) {
+func (b *benchCommand) measure(ctx context.Context) (m *measured, err error) {
 	if b.validators == 0 {
 		file, err := b.loadNetwork(b.globals)
 		if err != nil {
@@ -227,11 +282,12 @@ func (b *benchCommand) measure(ctx context.Context) (result *loadgen.Result, err
 		_, downErr := n.Down(context.WithoutCancel(ctx))
 		err = errors.Join(err, downErr)
 	}()
+	b.kill = n.Kill
 	return b.loadOn(ctx, n.File)
 }
 
 // loadOn runs the load on a network that runs.
-func (b *benchCommand) loadOn(ctx context.Context, file *client.Network) (result *loadgen.Result, err error) {
+func (b *benchCommand) loadOn(ctx context.Context, file *client.Network) (m *measured, err error) {
 	token, err := b.reader(b.globals, file)
 	if err != nil {
 		return nil, err
@@ -249,6 +305,9 @@ func (b *benchCommand) loadOn(ctx context.Context, file *client.Network) (result
 	if err != nil {
 		return nil, err
 	}
+	if b.reading() {
+		return b.readFrom(ctx, file, token, target, work)
+	}
 	c := b.load
 	if c.Reads > 0 {
 		reader, err := work.Reader(token)
@@ -261,10 +320,24 @@ func (b *benchCommand) loadOn(ctx context.Context, file *client.Network) (result
 	for i := range b.watchers {
 		c.Watches = append(c.Watches, target.Watch(i))
 	}
+	if b.down > 0 {
+		c.Down = &loadgen.Down{Stop: b.kill}
+		for i := len(file.Nodes) - b.down; i < len(file.Nodes); i++ {
+			c.Down.Nodes = append(c.Down.Nodes, i)
+		}
+	}
 	bar := newBar(b.streams)
 	defer bar.clear()
 	c.Progress = bar.show
-	return loadgen.Run(ctx, target, work, c)
+	r, err := loadgen.Run(ctx, target, work, c)
+	if err != nil {
+		return nil, err
+	}
+	return &measured{
+		result: r, faults: r.Faults, unreachable: len(r.Unreachable), interrupted: r.Interrupted,
+		text: func(w io.Writer) { report.Text(w, r) },
+		page: func() ([]byte, error) { return report.HTML(r) },
+	}, nil
 }
 
 // processes says how to look at the nodes: at their processes on this machine, else at the metrics that they serve.

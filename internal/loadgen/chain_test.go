@@ -30,9 +30,12 @@ type chain struct {
 	blocks []Block
 	seen   map[ID]uint64 // height
 	opened int
+	away   map[int]bool // nodes that are down
 }
 
-func newChain(nodes int) *chain { return &chain{nodes: nodes, seen: map[ID]uint64{}} }
+func newChain(nodes int) *chain {
+	return &chain{nodes: nodes, seen: map[ID]uint64{}, away: map[int]bool{}}
+}
 
 func (c *chain) Nodes() (nodes []Node) {
 	for i := range c.nodes {
@@ -67,11 +70,17 @@ func (c *chain) AppHashes(_ context.Context, least uint64) (uint64, [][]byte, er
 		return 0, nil, errors.New("there is no such block")
 	}
 	hashes := make([][]byte, c.nodes)
+	missing := &Missing{Why: map[int]error{}}
 	for i := range hashes {
-		hashes[i] = []byte{1}
+		if hashes[i] = []byte{1}; c.away[i] {
+			hashes[i], missing.Why[i] = nil, errAway
+		}
 	}
 	if c.differ {
 		hashes[c.nodes-1] = []byte{2}
+	}
+	if len(missing.Why) > 0 {
+		return uint64(len(c.blocks)), hashes, missing
 	}
 	return uint64(len(c.blocks)), hashes, nil
 }
@@ -112,6 +121,9 @@ func (c *chain) codes() (good, bad uint64) {
 func (c *chain) Open(ctx context.Context, node int) (Stream, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.away[node] {
+		return nil, errAway
+	}
 	c.opened++
 	return &chainStream{chain: c, ctx: ctx, node: node, answers: make(chan Answer, maxInFlight), broken: make(chan struct{})}, nil
 }
@@ -123,6 +135,37 @@ type chainStream struct {
 	sent    int
 	answers chan Answer
 	broken  chan struct{}
+}
+
+var errAway = errors.New("the node is down")
+
+// stop takes a node down, by its name.
+func (c *chain) stop(_ context.Context, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, n := range c.Nodes() {
+		if n.Name == name {
+			c.away[i] = true
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no node %s", name)
+}
+
+// limited makes the chain commit no more than so many transactions in any ten milliseconds; the rest is to come again.
+func (c *chain) limited(most int) {
+	var mu sync.Mutex
+	var begun time.Time
+	taken := 0
+	c.judge = func(_ int, tag uint64, _ []byte) (Answer, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.Sub(begun) > 10*time.Millisecond {
+			begun, taken = now, 0
+		}
+		taken++
+		return Answer{Tag: tag, Status: Busy, Reason: "FULL", RetryAfter: 20 * time.Millisecond}, taken > most
+	}
 }
 
 var errBroken = errors.New("the stream is broken")

@@ -21,7 +21,7 @@ type Config struct {
 	Ramp, Warmup, For time.Duration
 	// Drain is how long answers are waited for in the end. Default 60 s.
 	Drain time.Duration
-	// Check is how long reading the blocks and comparing app hashes may take. Default: 2 minutes and twice For.
+	// Check is how long reading the blocks and comparing app hashes may take. Default: 2 minutes and four times For.
 	Check time.Duration
 	// Ahead bounds the memory of transactions that are signed before the load begins, in bytes. Default 256 MiB; negative: none.
 	Ahead int64
@@ -29,6 +29,10 @@ type Config struct {
 	Guess float64
 	// Flood makes one organisation flood, and the others be measured without and with that. Nil for none; needs a Rate.
 	Flood *Flood
+	// Down makes nodes be stopped, and the network be measured again without them. Nil for none.
+	Down *Down
+	// Overload is how many times the throughput of the closed loop is then offered at a fixed rate, above 0 and at most 100. 0: not.
+	Overload float64
 	// Reads is how many times per second Read is called. 0 for never.
 	Reads float64
 	// Read reads something, and checks that it is so. It is called from several goroutines at once.
@@ -48,6 +52,14 @@ type Flood struct {
 	Org string
 }
 
+// Down is nodes that are stopped between two measurements.
+type Down struct {
+	// Nodes are their indexes in [Target.Nodes]: some, and not all.
+	Nodes []int
+	// Stop stops one, by its name, and returns when it is gone.
+	Stop func(ctx context.Context, node string) error
+}
+
 // ErrConfig is returned for a configuration that cannot be run. Its text says what to change.
 var ErrConfig = errors.New("invalid load")
 
@@ -56,6 +68,8 @@ const (
 	maxRate     = 1_000_000
 	// windowOfStream is how many transactions are under way on one connection: as many as a node works on.
 	windowOfStream = 1000
+	// maxOverload bounds Config.Overload.
+	maxOverload = 100
 	// maxBacklog bounds Config.Backlog.
 	maxBacklog = 10_000_000
 )
@@ -68,7 +82,7 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.For, 30*time.Second)
 	set(&c.Drain, time.Minute)
-	set(&c.Check, 2*time.Minute+2*c.For)
+	set(&c.Check, 2*time.Minute+4*c.For)
 	if c.InFlight == 0 {
 		c.InFlight = 1000
 	}
@@ -114,9 +128,7 @@ func (c Config) Validate() error {
 		{"the measured time", c.For, 100 * time.Millisecond, 24 * time.Hour},
 		{"the drain", c.Drain, time.Second, time.Hour},
 	} {
-		if d.value < d.min || d.value > d.max {
-			bad("%s is %v, it is %v to %v", d.name, d.value, d.min, d.max)
-		}
+		problems = append(problems, within(d.name, d.value, d.min, d.max))
 	}
 	if c.Reads < 0 || c.Reads > maxRate || c.Reads > 0 && c.Read == nil {
 		bad("%v reads per second, it is 0 to %d", c.Reads, maxRate)
@@ -129,8 +141,33 @@ func (c Config) Validate() error {
 			bad("a flood is measured against a fixed rate: set one for the others")
 		}
 	}
+	if c.Down != nil && (len(c.Down.Nodes) == 0 || c.Down.Stop == nil) {
+		bad("no node is to be stopped")
+	}
+	if !(c.Overload >= 0 && c.Overload <= maxOverload) {
+		bad("an overload of %v times the peak, it is above 0 and at most %d", c.Overload, maxOverload)
+	}
+	if c.Overload > 0 && c.Rate > 0 {
+		bad("an overload is of the peak that a closed loop finds: leave the rate out")
+	}
+	for _, one := range []struct {
+		name  string
+		wants bool
+	}{{"with nodes down", c.Down != nil}, {"under overload", c.Overload > 0}} {
+		if one.wants && (c.Flood != nil || c.Reads > 0 || len(c.Watches) > 0 || c.Down != nil && c.Overload > 0) {
+			bad("what is measured %s is measured by itself: without a flood, verified reads, watchers or another second measurement", one.name)
+		}
+	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// within returns an error for a duration outside of its bounds.
+func within(name string, value, least, most time.Duration) error {
+	if value < least || value > most {
+		return fmt.Errorf("%s is %v, it is %v to %v", name, value, least, most)
 	}
 	return nil
 }

@@ -8,7 +8,8 @@
 //     when and to which connection they go.
 //
 // [Run] brings the two together: it prepares, signs ahead, ramps up, warms up, measures, waits until nothing is under way, and
-// then compares what the nodes acknowledged with what stands in the blocks of one of them, and the app hashes of all.
+// then compares what the nodes acknowledged with what stands in the blocks of one of them, and the app hashes of all. Where two
+// states of the network are compared, a second stretch of load follows the first before that. [RunReading] only reads.
 //
 // Invariants:
 //

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +13,7 @@ import (
 type lane struct {
 	node     int
 	supply   *supply
+	needs    int // how many transactions it will send, as far as that is known
 	record   *recorder
 	ledger   *ledger
 	schedule schedule
@@ -21,19 +23,31 @@ type lane struct {
 	// limit is how many are under way at a time on each connection.
 	limit   int
 	workers int
+	// running are the nodes that take load, of which node is one: whoever loses one goes to the next.
+	running []int
+	// sheds says that what is due and not sent when the schedule ends is an error, and not sent late.
+	sheds bool
 }
 
+// connectionsOfRate is how many connections a lane with a rate has.
+const connectionsOfRate = 4
+
 // newLane divides what may be under way among connections.
-func newLane(node int, s schedule, inFlight, backlog int) *lane {
-	l := &lane{node: node, schedule: s}
+func newLane(node int, running []int, s schedule, inFlight, backlog int) *lane {
+	l := &lane{node: node, running: running, schedule: s}
 	if s.rate > 0 {
 		l.jobs = make(chan time.Time, max(1, backlog))
-		l.workers, l.limit = 4, windowOfStream
+		l.workers, l.limit = connectionsOfRate, windowOfStream
 		return l
 	}
 	l.workers = (inFlight + windowOfStream - 1) / windowOfStream
 	l.limit = (inFlight + l.workers - 1) / l.workers
 	return l
+}
+
+// next returns the node after one that was lost.
+func (l *lane) next(lost int) int {
+	return l.running[(slices.Index(l.running, lost)+1)%len(l.running)]
 }
 
 // run sends until the schedule ends, and then until everything is answered or ctx ends.
@@ -43,6 +57,9 @@ func (l *lane) run(ctx context.Context, target Target) error {
 		group.Go(func() error {
 			defer close(l.jobs)
 			l.pace(ctx)
+			if l.sheds {
+				l.shed()
+			}
 			return nil
 		})
 	}
@@ -53,20 +70,17 @@ func (l *lane) run(ctx context.Context, target Target) error {
 	return group.Wait()
 }
 
-// pacePause is how often a pacer looks which transactions are due.
+// pacePause is how often a pacer looks which transactions are due at most.
 const pacePause = time.Millisecond
 
 // pace says when transactions are due, as the schedule has it, whether or not anybody is ready to send them.
 func (l *lane) pace(ctx context.Context) {
-	tick := time.NewTicker(pacePause)
-	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	n := 0
 	for due := l.schedule.due(n); ; {
 		now := time.Now()
-		for ; !due.After(now); n, due = n+1, l.schedule.due(n+1) {
-			if !due.Before(l.schedule.end) {
-				return
-			}
+		for ; !due.After(now) && due.Before(l.schedule.end); n, due = n+1, l.schedule.due(n+1) {
 			l.record.due(due)
 			select {
 			case l.jobs <- due:
@@ -74,11 +88,27 @@ func (l *lane) pace(ctx context.Context) {
 				l.record.failed(due, ReasonBacklog)
 			}
 		}
+		if !now.Before(l.schedule.end) {
+			return
+		}
+		timer.Reset(max(pacePause, min(time.Until(due), time.Until(l.schedule.end))))
 		select {
-		case <-tick.C:
+		case <-timer.C:
 		case <-l.halt:
 			return
 		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// shed makes errors of what is due and not sent.
+func (l *lane) shed() {
+	for {
+		select {
+		case due := <-l.jobs:
+			l.record.failed(due, ReasonBacklog)
+		default:
 			return
 		}
 	}

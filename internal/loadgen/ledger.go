@@ -56,6 +56,8 @@ type blockStats struct {
 	firstTx, lastTx     time.Time // of the second and the last that is not empty
 	gap                 time.Duration
 	firstHeight, height uint64
+	resumed             time.Time     // when load began again after a pause
+	paused              time.Duration // for how long there was no block with a transaction around that
 }
 
 func newLedger() *ledger {
@@ -195,14 +197,24 @@ func (s *blockStats) add(b Block) {
 	s.bytes += b.Bytes
 	if len(b.Txs) > 0 {
 		// The time of a block is that of the decision on the one before it: that of the first is from before the load.
-		if s.nonEmpty++; s.nonEmpty == 2 {
+		switch s.nonEmpty++; {
+		case s.nonEmpty == 2:
 			s.firstTx = b.Time
-		} else if s.nonEmpty > 2 {
+		case s.nonEmpty > 2 && s.lastTx.Before(s.resumed) && !b.Time.Before(s.resumed):
+			s.paused += b.Time.Sub(s.lastTx)
+		case s.nonEmpty > 2:
 			s.gap = max(s.gap, b.Time.Sub(s.lastTx))
 		}
 		s.lastTx = b.Time
 		s.maxTxs, s.maxBytes = max(s.maxTxs, len(b.Txs)), max(s.maxBytes, b.Bytes)
 	}
+}
+
+// resume says that load begins again after a pause, which is no gap between blocks.
+func (l *ledger) resume(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.blocks.resumed = at
 }
 
 // newest returns the newest block that was read.

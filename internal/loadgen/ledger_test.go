@@ -11,7 +11,7 @@ func TestLedgerComparesWhileTheLoadRuns(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
 	record := newRecorder()
-	record.begin(begin, []*window{{"quiet", begin, begin.Add(time.Hour)}})
+	record.begin(begin, []*window{{begin: begin, end: begin.Add(time.Hour)}})
 	tally := record.tallies[0]
 	c := newChain(1)
 	var ids []ID

@@ -18,6 +18,9 @@ func (r *run) plan() error {
 	if nodes == 0 || r.workload.Senders() == 0 {
 		return fmt.Errorf("%w: there are %d nodes and %d senders", ErrConfig, nodes, r.workload.Senders())
 	}
+	if d := r.Down; d != nil && (len(d.Nodes) >= nodes || slices.Min(d.Nodes) < 0 || slices.Max(d.Nodes) >= nodes) {
+		return fmt.Errorf("%w: of %d nodes %v are to be stopped: some must be left", ErrConfig, nodes, d.Nodes)
+	}
 	floods := ""
 	if r.Flood != nil {
 		if floods = r.Flood.Org; floods == "" {
@@ -48,14 +51,35 @@ func (r *run) plan() error {
 		}
 		r.addLanes(flooding, r.flood, schedule{rate: r.Flood.Rate})
 	}
+	for _, l := range r.lanes {
+		lasts := r.Ramp + r.Warmup + r.Config.measured()
+		if l.record == r.flood {
+			lasts = r.For + r.settling()
+		}
+		rate := l.schedule.rate
+		if rate == 0 {
+			rate = min(r.Guess/float64(len(r.lanes)), float64(r.InFlight)/soonest.Seconds())
+		}
+		l.needs = needed(rate, lasts)
+	}
 	return nil
 }
 
-// addLanes makes a lane for each node that has senders, and divides the rate by how many senders each has.
+// needed returns how many transactions a lane needs.
+func needed(rate float64, lasts time.Duration) int {
+	return int(math.Ceil(rate * min(lasts, longestValid-validFor).Seconds()))
+}
+
+// addLanes makes a lane for each node that has senders, and divides the rate by how many senders each has. What may be under way
+// in a closed loop is so many for each node of the target, those that do not run too.
 func (r *run) addLanes(senders [][]int, record *recorder, s schedule) {
 	total, number := 0, 0
-	for _, of := range senders {
+	var running []int
+	for node, of := range senders {
 		total += len(of)
+		if !r.isDown(node) {
+			running = append(running, node)
+		}
 	}
 	for node, of := range senders {
 		if len(of) == 0 {
@@ -65,7 +89,7 @@ func (r *run) addLanes(senders [][]int, record *recorder, s schedule) {
 		share := s
 		share.rate, share.offset = s.rate*part, float64(number)/float64(len(senders))
 		number++
-		l := newLane(node, share, r.InFlight, int(float64(r.Backlog)*part))
+		l := newLane(node, running, share, r.InFlight*len(senders)/len(running), int(float64(r.Backlog)*part))
 		l.supply, l.record, l.ledger, l.halt = newSupply(r.workload, of), record, r.ledger, r.halt
 		r.lanes = append(r.lanes, l)
 	}
@@ -82,15 +106,7 @@ func (r *run) signAhead(ctx context.Context) error {
 	var orders []order
 	total := 0
 	for _, l := range r.lanes {
-		rate, lasts := l.schedule.rate, length
-		if l.record == r.flood {
-			lasts = r.For + r.settling()
-		}
-		if rate == 0 {
-			rate = min(r.Guess/float64(len(r.lanes)), float64(r.InFlight)/soonest.Seconds())
-		}
-		o := order{lane: l, count: int(math.Ceil(rate * min(lasts, longestValid-validFor).Seconds()))}
-		orders, total = append(orders, o), total+o.count
+		orders, total = append(orders, order{lane: l, count: l.needs}), total+l.needs
 	}
 	if r.Ahead < 0 {
 		return nil
@@ -144,7 +160,7 @@ func (r *run) signAhead(ctx context.Context) error {
 		}
 	}
 	err = group.Wait()
-	r.signedAhead, r.signing = done, time.Since(began)
+	r.signedAhead, r.signing = r.signedAhead+done, r.signing+time.Since(began)
 	return err
 }
 

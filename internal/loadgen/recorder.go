@@ -7,9 +7,21 @@ import (
 
 // window is a stretch of measured time.
 type window struct {
-	name       string
-	begin, end time.Time
+	begin, end  time.Time
+	first, last sample // when it begins and ends
 }
+
+// cut ends the window no later than now.
+func (w *window) cut(now time.Time) {
+	if w.begin.After(now) {
+		w.begin = now
+	}
+	if w.end.After(now) {
+		w.end = now
+	}
+}
+
+func (w *window) seconds() float64 { return w.end.Sub(w.begin).Seconds() }
 
 func (w *window) holds(t time.Time) bool { return !t.Before(w.begin) && t.Before(w.end) }
 
@@ -18,8 +30,10 @@ type tally struct {
 	latency Histogram
 	// answered is how many were answered within the window as committed with code 0, checked how many of them stand in blocks.
 	answered, checked uint64
-	due               uint64 // fell due within the window
+	due, sent         uint64 // fell due, and were sent for the first time, within the window
 	errors            map[string]uint64
+	// refused in the window: delayed with a time after which to come again, flatly without one.
+	delayed, flatly uint64
 }
 
 // second is what is counted within one second of a run.
@@ -48,10 +62,14 @@ func newRecorder() *recorder {
 	return &recorder{busy: map[string]uint64{}}
 }
 
-// begin says when the load begins and what is measured. It is called before anything is counted.
+// begin says when load begins and what is measured of it. It is called before anything is counted, and again between two
+// stretches of load.
 func (r *recorder) begin(zero time.Time, windows []*window) {
-	r.zero, r.windows = zero, windows
-	for range windows {
+	if r.zero.IsZero() {
+		r.zero = zero
+	}
+	for _, w := range windows {
+		r.windows = append(r.windows, w)
 		r.tallies = append(r.tallies, &tally{errors: map[string]uint64{}})
 	}
 }
@@ -73,6 +91,32 @@ func (r *recorder) due(at time.Time) {
 	for i, w := range r.windows {
 		if w.holds(at) {
 			r.tallies[i].due++
+		}
+	}
+}
+
+// sent counts a transaction that was sent for the first time.
+func (r *recorder) sent(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, w := range r.windows {
+		if w.holds(now) {
+			r.tallies[i].sent++
+		}
+	}
+}
+
+// refused counts a refusal, by whether it came with a time after which to come again.
+func (r *recorder) refused(now time.Time, withDelay bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, w := range r.windows {
+		switch {
+		case !w.holds(now):
+		case withDelay:
+			r.tallies[i].delayed++
+		default:
+			r.tallies[i].flatly++
 		}
 	}
 }

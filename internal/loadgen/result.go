@@ -6,8 +6,8 @@ import "time"
 type Result struct {
 	// CommittedTPS is how many transactions per second of the measured time were committed with code 0 and found in blocks.
 	CommittedTPS float64 `json:"committed_tps"`
-	// P50, P99 and the others are of the latency of committed transactions, from when they were due to their answer. Of a run with
-	// a flood, all of these are of the quiet time before it.
+	// P50, P99 and the others are of the latency of committed transactions, from when they were due to their answer. Of a run that
+	// measures twice, all of these are of the first time: before the flood, with all nodes, of the closed loop.
 	P50  *float64 `json:"p50_ms"`
 	P90  *float64 `json:"p90_ms"`
 	P99  *float64 `json:"p99_ms"`
@@ -25,10 +25,12 @@ type Result struct {
 	// Busy is how many refusals made the generator wait for as long as the node asked and send again, by reason.
 	Busy map[string]uint64 `json:"busy"`
 
-	// Interrupted says that the run was ended before its time, Faults what makes its figures worthless: nodes that disagree, or
-	// transactions that were acknowledged and are in no block.
+	// Interrupted says that the run was ended before its time, Faults what is wrong with the network: nodes that disagree,
+	// transactions that were acknowledged and are in no block, nodes that could not be compared in the end. Unreachable names the
+	// last ones.
 	Interrupted bool     `json:"interrupted"`
 	Faults      []string `json:"faults"`
+	Unreachable []string `json:"unreachable"`
 
 	// Began is when the load began, Seconds how long was measured, Due and Committed how many transactions were due and
 	// committed in that time.
@@ -39,14 +41,16 @@ type Result struct {
 	// Total is how many were committed from the first to the last.
 	Total uint64 `json:"committed_total"`
 
-	Flood     *FloodResult `json:"flood,omitempty"`
-	Load      LoadResult   `json:"load"`
-	Generator Generator    `json:"generator"`
-	Machine   Machine      `json:"machine"`
-	Chain     Chain        `json:"chain"`
-	Reads     *ReadResult  `json:"reads,omitempty"`
-	Watches   *WatchResult `json:"watches,omitempty"`
-	Nodes     []NodeResult `json:"nodes"`
+	Flood     *FloodResult    `json:"flood,omitempty"`
+	Down      *DownResult     `json:"down,omitempty"`
+	Overload  *OverloadResult `json:"overload,omitempty"`
+	Load      LoadResult      `json:"load"`
+	Generator Generator       `json:"generator"`
+	Machine   Machine         `json:"machine"`
+	Chain     Chain           `json:"chain"`
+	Reads     *ReadResult     `json:"reads,omitempty"`
+	Watches   *WatchResult    `json:"watches,omitempty"`
+	Nodes     []NodeResult    `json:"nodes"`
 	// Series is what happened in each second from Began on.
 	Series Series `json:"series"`
 }
@@ -74,6 +78,38 @@ type FloodResult struct {
 	P99Ratio *float64 `json:"p99_ratio"`
 }
 
+// DownResult compares the network with all of its nodes to that without some.
+type DownResult struct {
+	// Nodes are those that were stopped.
+	Nodes []string `json:"nodes"`
+	// Healthy is with all nodes, Degraded without those; nil if it was not measured because the run was interrupted before.
+	Healthy  Phase  `json:"healthy"`
+	Degraded *Phase `json:"degraded"`
+	// ThroughputRatio, P50Ratio and P99Ratio are the second divided by the first.
+	ThroughputRatio *float64 `json:"throughput_ratio"`
+	P50Ratio        *float64 `json:"p50_ratio"`
+	P99Ratio        *float64 `json:"p99_ratio"`
+}
+
+// OverloadResult compares what is committed when more is offered than the network can commit to what it commits at its best.
+type OverloadResult struct {
+	Factor float64 `json:"factor"`
+	// PeakTPS is what the closed loop found. The others are per second under overload: OfferedTPS is what fell due, SentTPS what of
+	// that was sent to a node, once or more often, GoodputTPS what was committed. They are nil if it was not measured.
+	PeakTPS    float64  `json:"peak_tps"`
+	OfferedTPS *float64 `json:"offered_tps"`
+	SentTPS    *float64 `json:"sent_tps"`
+	GoodputTPS *float64 `json:"goodput_tps"`
+	// GoodputRatio is the goodput divided by the peak.
+	GoodputRatio *float64 `json:"goodput_ratio"`
+	// RefusedWithDelay is how many refusals said when to come again, RefusedWithoutDelay how many did not. One transaction may be
+	// refused several times.
+	RefusedWithDelay    uint64 `json:"refused_with_delay"`
+	RefusedWithoutDelay uint64 `json:"refused_without_delay"`
+	Peak                Phase  `json:"peak"`
+	Overloaded          *Phase `json:"overloaded"`
+}
+
 // Phase is what happened to some senders in some time.
 type Phase struct {
 	CommittedTPS float64           `json:"committed_tps"`
@@ -83,6 +119,10 @@ type Phase struct {
 	Committed    uint64            `json:"committed"`
 	Errors       uint64            `json:"errors"`
 	ErrorsBy     map[string]uint64 `json:"errors_by"`
+	// CPU is the processor time of the nodes that ran per committed transaction and node, in microseconds, GeneratorCPU that of the
+	// generator in seconds. Both are absent where other senders were at it too.
+	CPU          *float64 `json:"cpu_us_per_tx_per_node,omitempty"`
+	GeneratorCPU *float64 `json:"generator_cpu_seconds,omitempty"`
 }
 
 // Generator is what the generator itself did.
@@ -114,9 +154,10 @@ type Chain struct {
 	// From and To are the heights that were read.
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
-	// AppHash is that of all nodes after the block AgreedAt; empty where they were not compared or differ.
+	// AppHash is that of all nodes that could be asked, which are Agreed, after the block AgreedAt; empty where they differ.
 	AppHash  string `json:"app_hash"`
 	AgreedAt uint64 `json:"agreed_at"`
+	Agreed   int    `json:"agreed"`
 	Blocks   int    `json:"blocks"`
 	NonEmpty int    `json:"non_empty_blocks"`
 	Txs      uint64 `json:"txs"`

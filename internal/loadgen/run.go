@@ -20,15 +20,15 @@ type run struct {
 	workload Workload
 
 	zero            time.Time // when the load begins
-	stop            time.Time // when nothing new is due any more
-	windows         []*window
+	stage                     // the stretch of load that runs, or was the last to run
+	windows         []*window // of all stages
 	measured, flood *recorder
-	lanes           []*lane
 	sampler         *sampler
 	ledger          *ledger
 	from            uint64 // the first block of the run
 	before, after   sample // around the load
-	begin, end      sample // around the measured time
+	down            []int  // nodes that were stopped for the measurement
+	signedInRun     uint64
 	signedAhead     int
 	signing         time.Duration
 	reads           readers
@@ -37,17 +37,32 @@ type run struct {
 	interrupted     bool
 	agreedAt        uint64
 	appHash         []byte
-	disagree        []string
+	agreed          int      // how many nodes have it
+	disagree        []string // what differs
+	unreachable     []string // nodes that could not be compared
+	away            []string // and why not
+	lacking         []string // what could not be measured for another reason
+}
+
+// stage is a stretch of load, from its ramp to the last answer. Most runs have one.
+type stage struct {
+	name  string    // what progress says that is measured
+	began time.Time // when its ramp begins
+	stop  time.Time // when nothing new is due any more
+	own   []*window
+	lanes []*lane
 }
 
 // Run puts the target under load and returns what it found out. When ctx ends, the result is of what was measured until then. The
-// error is [ErrConfig], one of the workload's, or that of a node that could not be asked what has become of everything; the
-// result then is nil. What is wrong with the network is no error but stands in [Result.Faults].
+// error is [ErrConfig], one of the workload's, or that no node can be asked what has become of everything; the result then is
+// nil. What is wrong with the network, a node that is down in the end too, is no error but stands in [Result.Faults].
 func Run(ctx context.Context, target Target, workload Workload, c Config) (*Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{Config: c.withDefaults(), target: target, workload: workload, ledger: newLedger(), halt: make(chan struct{})}
+	r := &run{
+		Config: c.withDefaults(), target: target, workload: workload, ledger: newLedger(), halt: make(chan struct{}), stage: stage{name: "measure"},
+	}
 	r.sampler = &sampler{nodes: target.Nodes()}
 	if err := workload.Prepare(ctx, target, r.Progress); err != nil {
 		return nil, fmt.Errorf("prepare the load: %w", err)
@@ -58,7 +73,17 @@ func Run(ctx context.Context, target Target, workload Workload, c Config) (*Resu
 	if err := r.signAhead(ctx); err != nil {
 		return nil, fmt.Errorf("sign transactions: %w", err)
 	}
+	height, err := target.Height(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the height: %w", err)
+	}
+	r.from = height + 1
+	r.before = r.sampler.look(ctx)
+	r.watches.seen = make([]atomic.Uint64, len(r.Watches))
 	if err := r.load(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.again(ctx); err != nil {
 		return nil, err
 	}
 	// What has been measured is told even when the user has lost patience: the rest has its own deadline.
@@ -72,13 +97,6 @@ func Run(ctx context.Context, target Target, workload Workload, c Config) (*Resu
 
 // load sends, from the ramp to the drain.
 func (r *run) load(ctx context.Context) error {
-	height, err := r.target.Height(ctx)
-	if err != nil {
-		return fmt.Errorf("ask for the height: %w", err)
-	}
-	r.from = height + 1
-	r.before = r.sampler.look(ctx)
-	r.watches.seen = make([]atomic.Uint64, len(r.Watches))
 	r.setTimes(time.Now())
 
 	// Nothing new is due after stop; who is interrupted sees that come at once. The drain has its own end.
@@ -107,42 +125,46 @@ func (r *run) load(ctx context.Context) error {
 		close(r.halt)
 		time.AfterFunc(drainAfterHalt, cancel)
 	})
-	err = group.Wait()
+	err := group.Wait()
 	forget()
 	r.interrupted = ctx.Err() != nil
 	endSigning()
 	err = errors.Join(err, workers.Wait())
+	for _, l := range r.lanes {
+		r.signedInRun += l.supply.signed.Load()
+	}
 	r.watches.settle(r.ledger)
 	endBeside()
 	background.Wait()
-	if err == nil && r.end.at.IsZero() {
+	if err == nil && r.own[0].last.at.IsZero() {
 		// Interrupted before its time: what there is counts.
-		now := r.sampler.look(context.WithoutCancel(ctx))
-		if r.begin.at.IsZero() {
-			r.begin = now
-		}
-		r.end = now
-		r.cut(now.at)
+		r.cut(r.sampler.look(context.WithoutCancel(ctx)))
 	}
 	return err
 }
 
 // setTimes decides when what happens.
 func (r *run) setTimes(now time.Time) {
-	r.zero = now.Add(50 * time.Millisecond)
-	begin := r.zero.Add(r.Ramp + r.Warmup)
-	r.windows = []*window{{"quiet", begin, begin.Add(r.For)}}
-	r.stop = r.windows[0].end
+	r.began = now.Add(50 * time.Millisecond)
+	begin := r.began.Add(r.Ramp + r.Warmup)
+	r.own = []*window{{begin: begin, end: begin.Add(r.For)}}
+	r.stop = r.own[0].end
 	flooding := r.stop
 	if r.Flood != nil {
 		calm := r.stop.Add(r.settling())
-		r.windows = append(r.windows, &window{"flooded", calm, calm.Add(r.For)})
-		r.stop = r.windows[1].end
+		r.own = append(r.own, &window{begin: calm, end: calm.Add(r.For)})
+		r.stop = r.own[1].end
 	}
-	r.measured.begin(r.zero, r.windows)
-	r.flood.begin(r.zero, r.windows)
+	if r.zero.IsZero() {
+		r.zero = r.began
+	} else {
+		r.ledger.resume(r.began)
+	}
+	r.windows = append(r.windows, r.own...)
+	r.measured.begin(r.began, r.own)
+	r.flood.begin(r.began, r.own)
 	for _, l := range r.lanes {
-		l.schedule.begin, l.schedule.end, l.schedule.ramp = r.zero, r.stop, r.Ramp
+		l.schedule.begin, l.schedule.end, l.schedule.ramp = r.began, r.stop, r.Ramp
 		if l.record == r.flood {
 			l.schedule.begin, l.schedule.ramp = flooding, 0
 		}
@@ -150,28 +172,31 @@ func (r *run) setTimes(now time.Time) {
 }
 
 // cut ends the measured time now.
-func (r *run) cut(now time.Time) {
-	for _, w := range r.windows {
-		if w.begin.After(now) {
-			w.begin = now
+func (r *run) cut(now sample) {
+	for _, w := range r.own {
+		w.cut(now.at)
+		if w.first.at.IsZero() {
+			w.first = now
 		}
-		if w.end.After(now) {
-			w.end = now
+		if w.last.at.IsZero() {
+			w.last = now
 		}
 	}
 }
 
-// mark looks at the nodes exactly when the measured time begins and ends.
+// mark looks at the nodes exactly when measured time begins and ends.
 func (r *run) mark(ctx context.Context) {
-	for _, m := range []struct {
-		at time.Time
-		to *sample
-	}{{r.windows[0].begin, &r.begin}, {r.windows[0].end, &r.end}} {
-		select {
-		case <-time.After(time.Until(m.at)):
-			*m.to = r.sampler.look(ctx)
-		case <-ctx.Done():
-			return
+	for _, w := range r.own {
+		for _, m := range []struct {
+			at time.Time
+			to *sample
+		}{{w.begin, &w.first}, {w.end, &w.last}} {
+			select {
+			case <-time.After(time.Until(m.at)):
+				*m.to = r.sampler.look(ctx)
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }
@@ -208,18 +233,18 @@ func (r *run) tell(ctx context.Context) {
 			return
 		}
 		now := time.Now()
-		phase := "measure"
+		phase := r.name
 		switch {
-		case now.Before(r.zero.Add(r.Ramp)):
+		case now.Before(r.began.Add(r.Ramp)):
 			phase = "ramp up"
-		case now.Before(r.windows[0].begin):
+		case now.Before(r.own[0].begin):
 			phase = "warm up"
 		case now.After(r.stop):
 			phase = "wait for answers"
-		case len(r.windows) > 1 && now.After(r.windows[0].end):
+		case len(r.own) > 1 && now.After(r.own[0].end):
 			phase = "flood"
 		}
-		r.Progress(phase, int(now.Sub(r.zero)/time.Millisecond), int(r.stop.Sub(r.zero)/time.Millisecond))
+		r.Progress(phase, int(now.Sub(r.began)/time.Millisecond), int(r.stop.Sub(r.began)/time.Millisecond))
 		if waiting, highest := r.ledger.backlog(); waiting > maxWaiting && highest > r.from+settled {
 			// A failure shows again in the end.
 			_ = r.ledger.check(ctx, r.target, r.from, highest-settled, func(string, int, int) {})
@@ -233,19 +258,11 @@ func (r *run) check(ctx context.Context) error {
 	_, highest := r.ledger.backlog()
 	r.Progress("compare app hashes", 0, 0)
 	height, hashes, err := r.target.AppHashes(ctx, highest)
-	if err != nil {
+	missing := new(Missing)
+	if err != nil && !errors.As(err, &missing) {
 		return fmt.Errorf("compare app hashes: %w", err)
 	}
-	r.agreedAt = height
-	for i, hash := range hashes {
-		if !bytes.Equal(hash, hashes[0]) {
-			r.disagree = append(r.disagree, fmt.Sprintf("after block %d the app hash of %s is %x, that of %s is %x",
-				height, r.target.Nodes()[i].Name, hash, r.target.Nodes()[0].Name, hashes[0]))
-		}
-	}
-	if len(r.disagree) == 0 && len(hashes) > 0 {
-		r.appHash = hashes[0]
-	}
+	r.compare(height, hashes, missing)
 	r.after = r.sampler.look(ctx)
 	if height >= r.from {
 		if err := r.ledger.check(ctx, r.target, r.from, height, r.Progress); err != nil {
@@ -254,4 +271,31 @@ func (r *run) check(ctx context.Context) error {
 	}
 	r.ledger.settle()
 	return nil
+}
+
+// compare notes which app hashes differ, and which are not known.
+func (r *run) compare(height uint64, hashes [][]byte, missing *Missing) {
+	nodes := r.target.Nodes()
+	first := -1 // whom the others are compared with
+	for i, hash := range hashes {
+		why, away := missing.Why[i]
+		switch {
+		case away && r.isDown(i):
+		case away:
+			r.unreachable = append(r.unreachable, nodes[i].Name)
+			r.away = append(r.away, fmt.Sprintf("node %s cannot be compared with the others: %v", nodes[i].Name, why))
+		case first < 0:
+			first = i
+			r.agreed++
+		case bytes.Equal(hash, hashes[first]):
+			r.agreed++
+		default:
+			r.disagree = append(r.disagree, fmt.Sprintf("after block %d the app hash of %s is %x, that of %s is %x",
+				height, nodes[i].Name, hash, nodes[first].Name, hashes[first]))
+		}
+	}
+	r.agreedAt = height
+	if len(r.disagree) == 0 && first >= 0 {
+		r.appHash = hashes[first]
+	}
 }

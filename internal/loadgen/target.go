@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 )
@@ -16,13 +17,25 @@ type Target interface {
 	Open(ctx context.Context, node int) (Stream, error)
 	// Height returns the height of the newest block of the node that Blocks reads from.
 	Height(ctx context.Context) (uint64, error)
-	// Blocks yields the blocks of the heights from to to, both included, in ascending order, as one node has them: not what
-	// other nodes or the answers to submissions have said. The last thing it yields may be an error, with a zero block.
+	// Blocks yields the blocks of the heights from to to, both included, in ascending order, as a node has them that can be
+	// asked: not what other nodes or the answers to submissions have said. The last thing it yields may be an error, with a zero
+	// block.
 	Blocks(ctx context.Context, from, to uint64) iter.Seq2[Block, error]
 	// AppHashes returns the app hash of each node, in the order of Nodes, all after the same block, which is at least the one
-	// of the height least; it waits until all nodes have that. What differs is for the caller to see: the error only says that
-	// the question could not be put to a node.
+	// of the height least; it waits until all nodes have that. What differs is for the caller to see. With a [*Missing] the
+	// hashes of the nodes that it does not name are good all the same, and the height is below least where none of them has that.
+	// Any other error says that no node could be asked.
 	AppHashes(ctx context.Context, least uint64) (height uint64, hashes [][]byte, err error)
+}
+
+// Missing is returned by [Target.AppHashes] when some nodes could not be asked for their app hash, or did not get so far.
+type Missing struct {
+	// Why says it of each, by its index in [Target.Nodes].
+	Why map[int]error
+}
+
+func (e *Missing) Error() string {
+	return fmt.Sprintf("%d nodes cannot be asked for their app hash", len(e.Why))
 }
 
 // Node is one node of a [Target].

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Reasons by which errors are counted that no node has given.
+// Reasons by which answers and errors are counted beside those that nodes give.
 const (
 	// ReasonBacklog: it was due, and more were due already than may wait.
 	ReasonBacklog = "BACKLOG"
@@ -17,6 +17,8 @@ const (
 	ReasonUnsent = "UNSENT"
 	// ReasonUnanswered: no node has said in time what became of it, and it stands in no block.
 	ReasonUnanswered = "UNANSWERED"
+	// ReasonPending: the node took it, and does not say more. It is asked again, and that is no refusal.
+	ReasonPending = "PENDING"
 	// ReasonBusy: it was sent again and again, and refused each time, until it was too late.
 	ReasonBusy = "BUSY"
 )
@@ -71,7 +73,7 @@ func (w *worker) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		w.at = (w.at + 1) % len(w.target.Nodes())
+		w.at = w.next(w.at)
 		w.record.reconnected(w.sendAllAgain())
 	}
 }
@@ -197,6 +199,7 @@ func (w *worker) launch(ctx context.Context, stream Stream, due time.Time) (ok b
 	f := &flight{tx: t, due: due, tag: w.tags}
 	w.open[f.tag] = f
 	w.mu.Unlock()
+	w.record.sent(time.Now())
 	return stream.Send(f.tag, t.Raw) == nil, nil
 }
 
@@ -242,8 +245,12 @@ func (w *worker) take(a Answer, now time.Time) {
 		w.ledger.acknowledge(a.Height, ack{id: f.tx.ID, code: a.Code, record: w.record, window: int8(within)})
 	case Refused:
 		w.record.failed(f.due, a.Reason)
+		w.record.refused(now, false)
 	default:
 		w.record.again(a.Reason)
+		if a.Status == Busy || a.Reason != ReasonPending {
+			w.record.refused(now, a.Status == Busy)
+		}
 	}
 	w.nudge()
 }

@@ -3,10 +3,12 @@ package network
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +165,43 @@ func TestEveryAccountIsCreatedOnce(t *testing.T) {
 	}
 	if _, err := New(&client.Network{Nodes: file.Nodes, KeysDir: t.TempDir()}, Options{}); !errors.Is(err, client.ErrNoKey) {
 		t.Errorf("without keys: %v", err)
+	}
+}
+
+func TestCommonBlock(t *testing.T) {
+	t.Parallel()
+	at := func(heights ...uint64) (all []client.NodeStatus) {
+		for _, h := range heights {
+			n := client.NodeStatus{Status: &ledgerv1.GetStatusResponse{Height: h}}
+			if h == 0 {
+				n = client.NodeStatus{Err: client.ErrUnreachable}
+			}
+			all = append(all, n)
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		all     []client.NodeStatus
+		height  uint64
+		missing string
+		away    int
+	}{
+		"all are there":   {at(12, 10, 11), 10, "", 0},
+		"one is down":     {at(12, 0, 11), 11, "[1]", 1},
+		"one is behind":   {at(12, 9, 11), 11, "[1]", 0},
+		"both":            {at(9, 0, 11), 11, "[0 1]", 1},
+		"all are behind":  {at(9, 8, 7), 0, "[0 1 2]", 0},
+		"nobody is there": {at(0, 0), 0, "[0 1]", 2},
+		"just far enough": {at(10, 10), 10, "", 0},
+	} {
+		height, missing, away := common(c.all, 10)
+		told := ""
+		if len(missing) > 0 {
+			told = fmt.Sprint(slices.Sorted(maps.Keys(missing)))
+		}
+		if height != c.height || told != c.missing || away != c.away {
+			t.Errorf("%s: block %d, missing %s, %d away; want %d, %s, %d", name, height, told, away, c.height, c.missing, c.away)
+		}
 	}
 }
 

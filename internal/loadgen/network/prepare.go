@@ -63,7 +63,11 @@ func (w *Workload) Prepare(ctx context.Context, target loadgen.Target, progress 
 	if each < 1 {
 		return fmt.Errorf("%w: the charter allows %d operations in a transaction, an account takes %d", ErrOptions, charter.GetCharter().GetMaxOperations(), perAccount)
 	}
-	return w.create(ctx, t.all, each, progress)
+	if err := w.create(ctx, t.all, each, progress); err != nil {
+		return err
+	}
+	w.made = t.all.SeenHeight()
+	return nil
 }
 
 // create creates and funds the accounts, so many in each transaction.

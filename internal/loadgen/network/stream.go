@@ -83,6 +83,6 @@ func statusOf(a *ledgerv1.SubmitStreamResponse) (loadgen.Status, string) {
 	case ledgerv1.TxStatus_TX_STATUS_EXPIRED:
 		return loadgen.Refused, tx.Reason(ledgerv1.Code_CODE_EXPIRED)
 	default:
-		return loadgen.Undecided, "PENDING"
+		return loadgen.Undecided, loadgen.ReasonPending
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/althing-ledger/althing/client"
@@ -19,6 +21,7 @@ type Target struct {
 	nodes []loadgen.Node
 	all   *client.Client   // asks whichever node answers
 	each  []*client.Client // asks one node, in the order of the file
+	from  atomic.Int32     // the node whose blocks are read: one that answered when it was last looked for
 }
 
 var _ loadgen.Target = (*Target)(nil)
@@ -58,17 +61,20 @@ func (t *Target) Close() error {
 // Nodes implements [loadgen.Target].
 func (t *Target) Nodes() []loadgen.Node { return t.nodes }
 
-// reader is the node whose blocks are read: not the first one, which a client that names none talks to.
-func (t *Target) reader() *client.Client { return t.each[len(t.each)-1] }
-
 // Height implements [loadgen.Target].
 func (t *Target) Height(ctx context.Context) (uint64, error) {
-	status, err := t.reader().Status(ctx)
-	if err != nil {
-		return 0, err
+	for i, n := range slices.Backward(t.all.Statuses(ctx)) {
+		// Not the first one, which a client that names none talks to.
+		if n.Err == nil {
+			t.from.Store(int32(i))
+			return n.Status.Height, nil
+		}
 	}
-	return status.Height, nil
+	return 0, errNobody
 }
+
+// errNobody is returned when no node can be asked.
+var errNobody = errors.New("no node answers")
 
 // Blocks implements [loadgen.Target].
 func (t *Target) Blocks(ctx context.Context, from, to uint64) iter.Seq2[loadgen.Block, error] {
@@ -83,7 +89,14 @@ func (t *Target) Blocks(ctx context.Context, from, to uint64) iter.Seq2[loadgen.
 }
 
 func (t *Target) block(ctx context.Context, height uint64) (loadgen.Block, error) {
-	got, err := t.reader().Block(ctx, height)
+	from := t.from.Load()
+	got, err := t.each[from].Block(ctx, height)
+	for i := 1; i < len(t.each) && errors.Is(err, client.ErrUnreachable) && ctx.Err() == nil; i++ {
+		from = (from + 1) % int32(len(t.each))
+		if got, err = t.each[from].Block(ctx, height); err == nil {
+			t.from.Store(from)
+		}
+	}
 	if err != nil {
 		return loadgen.Block{}, err
 	}
@@ -103,19 +116,31 @@ func (t *Target) block(ctx context.Context, height uint64) (loadgen.Block, error
 	return b, nil
 }
 
-// agreePause is how often nodes are asked whether they have a block.
-const agreePause = 50 * time.Millisecond
+const (
+	// agreePause is how often nodes are asked whether they have a block.
+	agreePause = 50 * time.Millisecond
+	// backIn is how long a node that does not answer has to come back before the others are compared without it.
+	backIn = 5 * time.Second
+)
 
-// AppHashes implements [loadgen.Target].
+// AppHashes implements [loadgen.Target]. It waits for nodes that are behind until half of the context's time is over.
 func (t *Target) AppHashes(ctx context.Context, least uint64) (uint64, [][]byte, error) {
+	began, patience := time.Now(), backIn
+	if deadline, bounded := ctx.Deadline(); bounded {
+		patience = deadline.Sub(began) / 2
+	}
 	for {
-		height, err := t.common(ctx, least)
-		if err != nil {
-			return 0, nil, err
+		all := t.all.Statuses(ctx)
+		height, missing, away := common(all, max(least, 1))
+		late := time.Since(began) > patience || away == len(missing) && time.Since(began) > backIn
+		if late && height == 0 {
+			height, missing, _ = common(all, 1) // as far as they are
 		}
-		if height > 0 {
-			hashes, err := t.hashesAt(ctx, height)
-			return height, hashes, err
+		if late && height == 0 {
+			return 0, nil, fmt.Errorf("%w: %w", errNobody, all[0].Err)
+		}
+		if late || len(missing) == 0 {
+			return t.hashesAt(ctx, height, missing)
 		}
 		select {
 		case <-time.After(agreePause):
@@ -125,32 +150,48 @@ func (t *Target) AppHashes(ctx context.Context, least uint64) (uint64, [][]byte,
 	}
 }
 
-// common returns the newest block that all nodes have, 0 if that is below least or nothing pending is to become a block.
-func (t *Target) common(ctx context.Context, least uint64) (uint64, error) {
-	var height uint64
-	for i, c := range t.each {
-		status, err := c.Status(ctx)
-		if err != nil {
-			return 0, fmt.Errorf("node %s: %w", t.nodes[i].Name, err)
-		}
-		if height == 0 || status.Height < height {
-			height = status.Height
+// common returns the newest block that all nodes have that are not missing, 0 if there are none: missing are those that do not
+// answer, which are away in number, and those that do not have block least.
+func common(all []client.NodeStatus, least uint64) (height uint64, missing map[int]error, away int) {
+	missing = map[int]error{}
+	for i, n := range all {
+		switch {
+		case n.Err != nil:
+			missing[i] = n.Err
+			away++
+		case n.Status.Height < least:
+			missing[i] = fmt.Errorf("it is at block %d, and block %d was acknowledged", n.Status.Height, least)
+		case height == 0 || n.Status.Height < height:
+			height = n.Status.Height
 		}
 	}
-	if height < max(least, 1) {
-		return 0, nil
-	}
-	return height, nil
+	return height, missing, away
 }
 
-func (t *Target) hashesAt(ctx context.Context, height uint64) ([][]byte, error) {
-	var hashes [][]byte
+// hashesAt asks the nodes that have a block for the app hash after it.
+func (t *Target) hashesAt(ctx context.Context, height uint64, missing map[int]error) (uint64, [][]byte, error) {
+	hashes := make([][]byte, len(t.each))
+	from := -1
 	for i, c := range t.each {
+		if missing[i] != nil {
+			continue
+		}
 		got, err := c.Ledger().GetBlock(ctx, &ledgerv1.GetBlockRequest{Height: height, HeaderOnly: true})
 		if err != nil {
-			return nil, fmt.Errorf("node %s: %w", t.nodes[i].Name, err)
+			missing[i] = err
+			continue
 		}
-		hashes = append(hashes, got.GetBlock().GetAppHash())
+		hashes[i] = got.GetBlock().GetAppHash()
+		from = i
 	}
-	return hashes, nil
+	switch {
+	case from < 0:
+		return 0, nil, errNobody
+	case hashes[t.from.Load()] == nil:
+		t.from.Store(int32(from))
+	}
+	if len(missing) > 0 {
+		return height, hashes, &loadgen.Missing{Why: missing}
+	}
+	return height, hashes, nil
 }

@@ -132,6 +132,7 @@ type Workload struct {
 
 	cash, paper string // assets
 	written     atomic.Uint64
+	made        uint64 // the block after which everything is there that was prepared
 }
 
 var _ loadgen.Workload = (*Workload)(nil)

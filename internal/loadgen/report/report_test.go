@@ -46,6 +46,62 @@ func TestTextSaysWhatIsNotKnown(t *testing.T) {
 	}
 }
 
+func TestTextComparesTwoMeasurements(t *testing.T) {
+	t.Parallel()
+	first := loadgen.Phase{CommittedTPS: 1000, P50: known(100), P99: known(200), CPU: known(300), GeneratorCPU: known(1.5)}
+	second := loadgen.Phase{CommittedTPS: 0.05, Errors: 2, ErrorsBy: map[string]uint64{"BACKLOG": 2}}
+	r := example()
+	r.Down = &loadgen.DownResult{
+		Nodes: []string{"acme-1", "far-1"}, Healthy: first, Degraded: &second, ThroughputRatio: known(0.75), P99Ratio: known(2.5),
+	}
+	r.Overload = &loadgen.OverloadResult{
+		Factor: 3, PeakTPS: 1000, Peak: first, Overloaded: &second, OfferedTPS: known(3000), SentTPS: known(1200), GoodputTPS: known(900),
+		GoodputRatio: known(0.9), RefusedWithDelay: 12, RefusedWithoutDelay: 1,
+	}
+	var out bytes.Buffer
+	Text(&out, r)
+	for _, want := range []string{
+		"healthy\t1000 tx/s, p50 100.0 ms, p99 200.0 ms, errors 0, 300.0 µs per transaction and node; the generator took 1.5 s",
+		"without acme-1, far-1\t0.05 tx/s, p50 not known, p99 not known, errors 2: 2 BACKLOG, not known per transaction",
+		"\tthroughput 0.75x, p50 not known, p99 2.50x",
+		"overload\t3 times the peak: 3000 tx/s offered, 1200 tx/s sent, 900 tx/s committed, 0.90x of the peak",
+		"refused\t12 with a retry delay, 1 without",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the text lacks %q:\n%s", want, out.String())
+		}
+	}
+	r.Down.Degraded, r.Overload.Overloaded = nil, nil
+	out.Reset()
+	Text(&out, r)
+	if strings.Count(out.String(), "not measured") != 2 {
+		t.Errorf("what was not measured is not told:\n%s", out.String())
+	}
+}
+
+func TestTextOfReads(t *testing.T) {
+	t.Parallel()
+	r := &loadgen.ReadingResult{
+		ReadPhase: loadgen.ReadPhase{KeysPerSecond: 50_000, CallsPerSecond: 500, P50: known(2), Seconds: 3, CPU: known(1.25), GeneratorCPU: known(20)},
+		Unchecked: &loadgen.ReadPhase{KeysPerSecond: 90_000, CallsPerSecond: 900, Seconds: 3}, Workload: "pages", Node: "acme-1", InFlight: 16,
+		Faults: []string{"a lie"}, Nodes: []loadgen.NodeResult{{Name: "acme-1"}},
+	}
+	var out bytes.Buffer
+	ReadingText(&out, r)
+	for _, want := range []string{
+		"WRONG: a lie", "load\tpages, from acme-1, 16 calls in flight", "checked keys\t50000/s in 500 calls/s, for 3.0 s",
+		"unchecked keys\t90000/s", "processor\t1.25 µs per key in the node, 20.00 µs in the generator", "p50 2.00 ms, p90 not known",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the text lacks %q:\n%s", want, out.String())
+		}
+	}
+	page, err := ReadingHTML(r)
+	if err != nil || !bytes.Contains(page, []byte("50000 keys read per second")) || !bytes.Contains(page, []byte("a lie")) {
+		t.Errorf("%v\n%s", err, page)
+	}
+}
+
 func TestPageNeedsNothingElse(t *testing.T) {
 	t.Parallel()
 	page, err := HTML(example())
