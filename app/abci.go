@@ -9,7 +9,6 @@ import (
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/althing-ledger/althing/mempool"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
@@ -25,12 +24,14 @@ type trial struct {
 
 // staged is a decided block that waits for its commit.
 type staged struct {
-	height   uint64
-	time     int64
-	outcomes []outcome
-	rules    *rules
-	members  bool     // the registry has changed
-	silenced []string // orgs that the block suspended or removed
+	height    uint64
+	time      int64
+	txs       [][]byte
+	outcomes  []outcome
+	rules     *rules
+	authority bool     // who may act for an account has changed
+	members   bool     // the registry has changed
+	silenced  []string // orgs that the block suspended or removed
 }
 
 // Info tells the engine where this node's state stands.
@@ -84,9 +85,9 @@ func (a *App) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposa
 // ProcessProposal accepts a proposal whose every transaction may stand in it, and keeps what executing it came to.
 func (a *App) ProcessProposal(_ context.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	reject := &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}
-	size := 0
+	var size int64
 	for _, raw := range req.Txs {
-		size += sizeInBlock(raw)
+		size += mempool.SizeInBlock(len(raw))
 	}
 	if most := a.rules.Load().charter.MaxBlockBytes; uint64(size) > most {
 		a.log.Warn("refused a proposal", "height", req.Height, "proposer", a.validator(req.ProposerAddress),
@@ -177,7 +178,8 @@ func (a *App) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (
 		return nil, fmt.Errorf("stage block %d: %w", b.height, err)
 	}
 	a.staged = &staged{
-		height: b.height, time: b.time, outcomes: outcomes, rules: next, members: b.changed&members != 0, silenced: b.silenced,
+		height: b.height, time: b.time, txs: req.Txs, outcomes: outcomes, rules: next, authority: b.changed&authority != 0,
+		members: b.changed&members != 0, silenced: b.silenced,
 	}
 	updates, err := b.validatorUpdates()
 	if err != nil {
@@ -244,7 +246,8 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 			a.counters.rejected.Add(1)
 		}
 	}
-	a.pool.Commit(done.height, time.Unix(0, done.time), ids)
+	a.recent.add(done.height, time.Unix(0, done.time), done.txs, done.outcomes)
+	a.pool.Commit(done.height, time.Unix(0, done.time), ids, done.authority)
 	silenced, err := a.stillSilenced(done.silenced)
 	if err != nil {
 		return nil, err
@@ -258,9 +261,6 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 	a.waiters.commit(done, a.pool.Pending)
 	return &abci.ResponseCommit{RetainHeight: int64(a.needed(a.store.RetainHeight()))}, nil
 }
-
-// sizeInBlock is the number of bytes that a transaction takes in an encoded block: a tag, its length and its own.
-func sizeInBlock(raw []byte) int { return protowire.SizeTag(1) + protowire.SizeBytes(len(raw)) }
 
 // Close lets go of the state. The engine must have stopped.
 func (a *App) Close() { a.forgetTrial() }

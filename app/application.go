@@ -76,6 +76,7 @@ type App struct {
 	log      *slog.Logger
 	waiters  *waiters
 	repeats  *repeats
+	recent   recent
 
 	rules          atomic.Pointer[rules]
 	registry       atomic.Pointer[membership.Registry]

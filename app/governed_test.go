@@ -16,6 +16,7 @@ import (
 	"github.com/althing-ledger/althing/app/governance"
 	"github.com/althing-ledger/althing/app/membership"
 	"github.com/althing-ledger/althing/keys"
+	"github.com/althing-ledger/althing/mempool"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
 	genesisv1 "github.com/althing-ledger/althing/proto/gen/althing/genesis/v1"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
@@ -301,10 +302,10 @@ func TestAnOrgsPartOfABlock(t *testing.T) {
 	})
 	r := withPool(t, w)
 	var txs [][]byte
-	size := 0
+	var size int64
 	for size <= part {
 		txs = append(txs, w.pay(blockTime(2)))
-		size += sizeInBlock(txs[len(txs)-1])
+		size += mempool.SizeInBlock(len(txs[len(txs)-1]))
 	}
 	for _, raw := range txs {
 		if _, err := r.app.Pool().Submit(t.Context(), raw); err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/althing-ledger/althing/app/accounts"
 	"github.com/althing-ledger/althing/app/exec"
+	"github.com/althing-ledger/althing/mempool"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
@@ -103,7 +104,7 @@ func (q *quotas) of(org string) *quota {
 // the block.
 func (q *quotas) admissible(kv exec.Reader, t *tx.Tx, charter *governancev1.Charter) error {
 	used := q.of(t.PayerOrg)
-	if bytes := used.blockBytes + uint64(sizeInBlock(t.Raw)); bytes > charter.OrgBlockBytes {
+	if bytes := used.blockBytes + uint64(mempool.SizeInBlock(len(t.Raw))); bytes > charter.OrgBlockBytes {
 		return tx.Reject(ledgerv1.Code_CODE_ORG_BLOCK_FULL,
 			"the transactions of %s in this block would have %d bytes, the charter allows %d: wait for the next block",
 			t.PayerOrg, bytes, charter.OrgBlockBytes)
@@ -148,7 +149,7 @@ func checkStored(kv exec.Reader, t *tx.Tx, underWay uint64, charter *governancev
 // admit books an admitted transaction.
 func (q *quotas) admit(t *tx.Tx) {
 	used := q.of(t.PayerOrg)
-	used.blockBytes += uint64(sizeInBlock(t.Raw))
+	used.blockBytes += uint64(mempool.SizeInBlock(len(t.Raw)))
 	used.weight += deliberation(t)
 	sum, _ := growth(t)
 	used.admitted += sum

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/tx"
 	"github.com/althing-ledger/althing/state"
@@ -66,14 +68,18 @@ func pageKey(height uint64, page uint32) []byte {
 }
 
 func encodePage(outcomes []outcome) ([]byte, error) {
-	page := []byte{localFormat}
+	size := 1
 	for _, o := range outcomes {
-		b, err := o.MarshalVTStrict()
-		if err != nil {
+		size += protowire.SizeBytes(o.SizeVT())
+	}
+	page := append(make([]byte, 0, size), localFormat)
+	for _, o := range outcomes {
+		n := o.SizeVT()
+		page = binary.AppendUvarint(page, uint64(n))
+		page = page[:len(page)+n]
+		if _, err := o.MarshalToSizedBufferVTStrict(page[len(page)-n:]); err != nil {
 			return nil, fmt.Errorf("encode the outcome of transaction %x: %w", o.Id, err)
 		}
-		page = binary.AppendUvarint(page, uint64(len(b)))
-		page = append(page, b...)
 	}
 	return page, nil
 }

@@ -107,6 +107,17 @@ func (w *waiters) refuse(id tx.ID, reason error) {
 	}
 }
 
+// end tells everybody who waits the same.
+func (w *waiters) end(reason error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, list := range w.byID {
+		for _, one := range list {
+			one.tell(answer{refused: reason})
+		}
+	}
+}
+
 // tell gives the first answer; a waiter that has one needs no other.
 func (one *waiter) tell(a answer) {
 	select {
@@ -136,7 +147,7 @@ func (a *App) Waiting() int {
 }
 
 // WaitTransaction returns when the transaction's status is final on this node. The error is that of the context,
-// [ErrTooManyWaiters], one that [App.Transaction] returns, or a [tx.Rejection] when this node has given up a transaction that
+// [ErrTooManyWaiters], one that [App.Transaction] returns, that of [App.EndWaits], or a [tx.Rejection] when this node has given up a transaction that
 // was pending: the newest state refuses it, and unless another node still holds it, it may be sent again.
 func (a *App) WaitTransaction(ctx context.Context, id tx.ID, expiresAt int64) (TransactionAt, error) {
 	// What is known needs no waiter, of which there may be none left.
@@ -163,6 +174,9 @@ func (a *App) WaitTransaction(ctx context.Context, id tx.ID, expiresAt int64) (T
 		return now, ctx.Err()
 	}
 }
+
+// EndWaits has all calls return that wait for transactions now, with this error. What they wait for goes on.
+func (a *App) EndWaits(reason error) { a.waiters.end(reason) }
 
 // WaitHeight returns when this node has committed a height, or the context's error.
 func (a *App) WaitHeight(ctx context.Context, height uint64) error {

@@ -170,7 +170,7 @@ func (b *batch) stream(ctx context.Context) *submitStream {
 	streaming, cancel := context.WithCancel(ctx)
 	err := b.client.pool.try(ctx, func(_ context.Context, n *node) (err error) {
 		s.at = n
-		s.stream, err = ledgerv1.NewLedgerServiceClient(n.conn).SubmitStream(streaming)
+		s.stream, err = ledgerv1.NewLedgerServiceClient(n.conn).SubmitStream(streaming, n.asReader...)
 		return err
 	})
 	if err != nil {
@@ -287,6 +287,9 @@ func (s *submitStream) take(it item, a *ledgerv1.SubmitStreamResponse) {
 	err := streamRefusal(a)
 	var refused *Refused
 	switch {
+	case notReady(err):
+		s.cancel() // the others go to another node too
+		s.batch.settle(s.ctx, it, 0)
 	case errors.As(err, &refused) && refused.Code == ledgerv1.Code_CODE_EXPIRED && !s.batch.client.believes():
 		s.batch.settle(s.ctx, it, 0) // the others are asked too
 	case errors.As(err, &refused) && refused.Code != ledgerv1.Code_CODE_DUPLICATE:
@@ -305,6 +308,8 @@ func streamRefusal(a *ledgerv1.SubmitStreamResponse) error {
 	switch {
 	case a.RefusedCode != 0:
 		details.Metadata = map[string]string{"code": fmt.Sprint(a.RefusedCode)}
+	case a.RefusedReason == reasonNotReady:
+		code = codes.Unavailable
 	case a.RetryAfterMs > 0:
 		code = codes.ResourceExhausted
 	default:

@@ -33,6 +33,7 @@ func TestSubmitAll(t *testing.T) {
 	for name, faults := range map[string]clienttest.Faults{
 		"an honest node":           {},
 		"a node that dies":         {BreakSubmitsAfter: 5},
+		"a node that takes none":   {Apart: true},
 		"a node that is full":      {Full: 3, RetryAfter: time.Millisecond},
 		"a node that loses them":   {LostSubmits: 4},
 		"a node that answers late": {LostAnswers: 4},

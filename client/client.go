@@ -38,8 +38,8 @@ type Config struct {
 	// and so is a machine that was unplugged. A node that is silent for twice as long is left. 1 s to 5 min, default 15 s.
 	IdleProbe time.Duration
 
-	// Token says as whom to read where the charter keeps reads to members. Nil reads without a token. Where reads are open it
-	// changes nothing.
+	// Token says as whom to read where the charter keeps reads to members. Nil reads without a token. Submissions carry it too: who has
+	// none is not told which account a transaction is refused for. Where reads are open it changes nothing.
 	Token *TokenSource
 
 	// Unverified believes what nodes answer. By default every read that can be proven is asked for with its proof and checked,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 // errorDomain is the domain of the google.rpc.ErrorInfo that names a code of the ledger.
 const errorDomain = "althing"
 
-// reasonNotReady is what a node says while it is starting.
+// reasonNotReady is what a node says that has no answer yet, or takes no transactions: it has not done what it was asked.
 const reasonNotReady = "NOT_READY"
 
 // What a node says where the charter keeps reads to members.
@@ -238,13 +239,17 @@ func (e *Unreachable) Unwrap() []error {
 	return errs
 }
 
-// Starting reports whether a node said that it will answer soon: it has no block yet, or is going down and may come back.
+// Starting reports whether a node said that it can do nothing now and may later: it has no block yet, takes no transactions, or is
+// going down and may come back.
 func (e *Unreachable) Starting() bool {
-	for _, a := range e.Attempts {
-		for _, detail := range status.Convert(a.Err).Details() {
-			if info, is := detail.(*errdetails.ErrorInfo); is && info.Domain == errorDomain && info.Reason == reasonNotReady {
-				return true
-			}
+	return slices.ContainsFunc(e.Attempts, func(a Attempt) bool { return notReady(a.Err) })
+}
+
+// notReady reports whether a node said that it does nothing now.
+func notReady(err error) bool {
+	for _, detail := range status.Convert(err).Details() {
+		if info, is := detail.(*errdetails.ErrorInfo); is && info.Domain == errorDomain && info.Reason == reasonNotReady {
+			return true
 		}
 	}
 	return false

@@ -132,7 +132,8 @@ func (p *pool) tryOne(ctx context.Context, n *node, limit time.Duration, do func
 	if err := n.check(ctx); err != nil {
 		return false, err
 	}
-	return true, do(ctx, n)
+	err = do(ctx, n)
+	return !notReady(err), err
 }
 
 // Invoke makes a unary call. Every unary call of the API may be repeated: reads change nothing, and a transaction is

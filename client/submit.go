@@ -104,7 +104,11 @@ func (c *Client) submit(ctx context.Context, id tx.ID, raw []byte, wait bool) (r
 	err = c.pool.try(ctx, func(ctx context.Context, n *node) (err error) {
 		h.times++
 		h.by = n
-		resp, err = ledgerv1.NewLedgerServiceClient(n.conn).Submit(ctx, &ledgerv1.SubmitRequest{Tx: raw, Wait: wait})
+		// Where reads are for members, a member learns why it is refused.
+		resp, err = ledgerv1.NewLedgerServiceClient(n.conn).Submit(ctx, &ledgerv1.SubmitRequest{Tx: raw, Wait: wait}, n.asReader...)
+		if notReady(err) {
+			h.times-- // this one has not taken it
+		}
 		return err
 	})
 	if err != nil {

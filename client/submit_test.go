@@ -29,6 +29,8 @@ func TestSubmitAndWaitThroughFailures(t *testing.T) {
 		"full":                    {{Full: 3, RetryAfter: time.Millisecond}, {Full: 2, RetryAfter: time.Millisecond}},
 		"lost, then said expired": {{LostAnswers: 1}, {RefuseExpired: 1}},
 		"unavailable":             {{Unavailable: true}, {}},
+		"cut off":                 {{Apart: true}, {}},
+		"starting":                {{Starting: 2}, {Starting: 2}},
 		// Nobody has it: to wait for it would be to wait until it expires.
 		"taken into death, then refused by one that is behind": {{LostSubmits: 1}, {RefuseBehind: 2}},
 	} {
@@ -49,6 +51,34 @@ func TestSubmitAndWaitThroughFailures(t *testing.T) {
 				t.Fatalf("%d transactions in blocks, want 1", got)
 			}
 		})
+	}
+}
+
+// TestNotTakenIsNotHanded has one node take nothing and another one refuse: the refusal is the first word on the transaction, and final.
+func TestNotTakenIsNotHanded(t *testing.T) {
+	t.Parallel()
+	n := clienttest.Start(t, 2)
+	raw := oneAsset(t, n)
+	n.Nodes[0].Set(clienttest.Faults{Apart: true})
+	n.Nodes[1].Set(clienttest.Faults{RefuseBehind: 1})
+	var refused *client.Refused
+	if result, err := n.Dial(t, fast).SubmitAndWait(t.Context(), raw); !errors.As(err, &refused) || errors.Is(err, client.ErrUndecided) {
+		t.Errorf("refused after one that takes nothing: %+v, %v", result, err)
+	}
+
+	n.Nodes[1].Set(clienttest.Faults{Apart: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := n.Dial(t, fast).SubmitAndWait(ctx, raw)
+	if errors.Is(err, client.ErrUndecided) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody takes anything: %v", err)
+	}
+	var unreachable *client.Unreachable
+	if _, err := n.Dial(t, fast).Submit(t.Context(), raw); !errors.As(err, &unreachable) || unreachable.Sent() || !unreachable.Starting() {
+		t.Errorf("handed over without a wait: %v", err)
+	}
+	if got := n.Ledger.Committed(); got != 0 {
+		t.Errorf("%d transactions in blocks", got)
 	}
 }
 

@@ -177,8 +177,11 @@ func (p *Pool) insert(all []*candidate) (inserted []*tx.Tx) {
 		if c.err = p.admissibleLocked(c.tx); c.err != nil {
 			continue
 		}
+		if len(p.pending.byID) == 0 {
+			p.since = now
+		}
 		p.pending.insert(&entry{
-			tx: c.tx, size: sizeInBlock(len(c.tx.Raw)), own: c.from == nil, from: c.from,
+			tx: c.tx, size: SizeInBlock(len(c.tx.Raw)), own: c.from == nil, from: c.from,
 			expiresAt: c.tx.ExpiresAt, checked: c.checked, round: c.round, offerAt: now.Add(reofferAfter),
 		})
 		if c.round < p.pending.round {

@@ -31,7 +31,8 @@ type Config struct {
 	// block. May be nil.
 	Dropped func(id tx.ID, reason error)
 
-	// MaxTxs and MaxBytes bound what is pending. Defaults 100,000 and 256 MiB.
+	// MaxTxs and MaxBytes bound what is pending. Defaults 100,000 and 256 MiB. Clients are turned away long before, when more
+	// is pending than blocks take in a second and a half, and at least 4,096.
 	MaxTxs   int
 	MaxBytes int64
 	// MaxTxsPerOrg and MaxBytesPerOrg bound what one paying organisation may have pending. Whatever they say, no

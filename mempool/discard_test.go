@@ -3,6 +3,7 @@ package mempool
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -187,6 +188,7 @@ func TestRecheckAll(t *testing.T) {
 		}
 		payer("globex", 2*recheckMost)
 		payer("acme", recheckMost+1)
+		p.drain.add(100_000, time.Second) // clients may have as much pending
 		stop := run(t, p.Run)
 		late := transfer(t, "acme", "late", time.Now().Add(time.Hour), newKey(t, keys.SchemeEd25519, "k"))
 		if err := p.SubmitAsync(late, func(*tx.Tx, error) {}); err != nil {
@@ -212,7 +214,7 @@ func TestRecheckAll(t *testing.T) {
 			t.Errorf("the late one is pending: %+v", s)
 		}
 		p.Recheck()
-		p.Commit(1, time.Now(), nil)
+		p.Commit(1, time.Now(), nil, true)
 		p.Recheck()
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -235,14 +237,69 @@ func TestRecheckOrder(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 1))
 	fill(p, random, "acme", 3, 200)
+	p.Commit(2, time.Now(), nil, true)
 	slice, height, round := p.longestUnchecked()
-	p.Commit(2, time.Now(), nil)
+	p.Commit(3, time.Now(), nil, true)
 	fill(p, random, "globex", 2, 200)
 	for _, e := range p.pending.lines["globex"].entries {
-		p.checked([]*entry{e}, 2, round)
+		p.checked([]*entry{e}, 3, round)
 	}
 	p.checked(slice, height, round)
 	if again, _, _ := p.longestUnchecked(); len(slice) != 3 || len(again) != 3 || again[0] != slice[0] {
 		t.Errorf("%d of %d would be authorised again", len(again), len(slice))
+	}
+}
+
+// TestRecheckAfterAuthority: only what was authorised before a block that changed authority is authorised again, and then in slices
+// with each later block, of whatever kind.
+func TestRecheckAfterAuthority(t *testing.T) {
+	t.Parallel()
+	p, err := NewPool(newLedger().config(t, Config{Height: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	recheck := func(want int) {
+		t.Helper()
+		slice, height, round := p.longestUnchecked()
+		if len(slice) != want {
+			t.Errorf("after block %d, %d would be authorised again, want %d", height, len(slice), want)
+		}
+		p.checked(slice, height, round)
+	}
+	fill(p, random, "acme", recheckMost+3, 200)
+	p.Commit(2, time.Now(), nil, false)
+	recheck(0)
+	p.Commit(3, time.Now(), nil, true)
+	recheck(recheckMost)
+	p.Commit(4, time.Now(), nil, false)
+	recheck(3)
+	p.Commit(5, time.Now(), nil, false)
+	recheck(0)
+}
+
+// TestInsertInOrderOfChecks: what was judged on an older state takes its place among what was judged on newer ones, or a recheck
+// that ends at the first that needs none would miss it.
+func TestInsertInOrderOfChecks(t *testing.T) {
+	t.Parallel()
+	p, err := NewPool(newLedger().config(t, Config{Height: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	fill(p, random, "acme", 6, 200)
+	entries := slices.Clone(p.pending.lines["acme"].entries)
+	p.mu.Lock()
+	for _, e := range entries {
+		p.pending.remove(e, false)
+	}
+	for i, height := range []uint64{1, 3, 2, 3, 1, 2} {
+		e := entries[i]
+		p.pending.insert(&entry{tx: e.tx, size: e.size, expiresAt: e.expiresAt, checked: height, offerAt: e.offerAt})
+	}
+	p.height, p.authority = 3, 3
+	p.mu.Unlock()
+	if slice, _, _ := p.longestUnchecked(); len(slice) != 4 {
+		t.Errorf("%d would be authorised again, want the 4 judged before block 3", len(slice))
 	}
 }

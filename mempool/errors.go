@@ -27,7 +27,7 @@ var (
 type FullError struct {
 	// What is full, for people: "the queue of arrivals", "the pool", "the share of acme".
 	What string
-	// RetryAfter is an estimate of when there will be room, 100 ms to 5 s.
+	// RetryAfter is an estimate of when there will be room for it, 100 ms to 30 s.
 	RetryAfter time.Duration
 }
 

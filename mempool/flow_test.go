@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -47,7 +48,7 @@ func (c *crowd) raw(org string, size int) []byte {
 // client hands in up to n and returns how many found room.
 func (c *crowd) client(source, org string, n, size int) (taken int) {
 	for ; taken < n; taken++ {
-		if err := c.q.submit(source, arrival{raw: c.raw(org, size)}); err != nil {
+		if err := c.q.submit(source, org, math.MaxInt, arrival{raw: c.raw(org, size)}); err != nil {
 			break
 		}
 	}
@@ -212,7 +213,7 @@ func TestFlowAddsUp(t *testing.T) {
 		now = now.Add(1)
 		switch random.IntN(8) {
 		default:
-			_ = c.q.submit(from, arrival{raw: c.raw(org, 20+random.IntN(5000)), at: now})
+			_ = c.q.submit(from, org, math.MaxInt, arrival{raw: c.raw(org, 20+random.IntN(5000)), at: now})
 		case 0:
 			c.q.offer(&source{name: from}, [][]byte{c.raw(org, 50), c.raw(org, 60)}, now)
 		case 1:

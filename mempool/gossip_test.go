@@ -337,8 +337,8 @@ func TestGossipWishes(t *testing.T) {
 		check("early", early, want)
 		check("late", late, append([]time.Duration{19}, want[3:]...))
 		// Two blocks settle it, and nobody is asked any more.
-		a.pool.Commit(2, began, nil)
-		a.pool.Commit(3, time.Now(), nil)
+		a.pool.Commit(2, began, nil, true)
+		a.pool.Commit(3, time.Now(), nil, true)
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		check("early", early, want)

@@ -25,7 +25,7 @@ const (
 )
 
 // sizeInMessage is what a transaction of n bytes adds to a message.
-func sizeInMessage(n int) int { return int(sizeInBlock(n)) - 1 }
+func sizeInMessage(n int) int { return int(SizeInBlock(n)) - 1 }
 
 // encodeMessage returns the message with the given transactions, of which there is at least one.
 func encodeMessage(raws [][]byte) []byte {

@@ -6,6 +6,7 @@ import "time"
 type meter struct {
 	done    float64
 	seconds float64
+	times   float64
 }
 
 const (
@@ -17,6 +18,26 @@ const (
 func (m *meter) add(n int, took time.Duration) {
 	m.done = m.done*meterDecay + float64(n)
 	m.seconds = m.seconds*meterDecay + took.Seconds()
+	m.times = m.times*meterDecay + 1
+}
+
+// each returns how much was done each time, 0 if nothing was measured.
+func (m *meter) each() int {
+	if m.times == 0 {
+		return 0
+	}
+	return int(m.done / m.times)
+}
+
+// pace returns how long one takes, at most [minRetry], and unknown if nothing was measured.
+func (m *meter) pace(unknown time.Duration) time.Duration {
+	switch {
+	case m.times == 0:
+		return min(unknown, minRetry)
+	case m.done <= 0:
+		return minRetry
+	}
+	return min(time.Duration(m.seconds/m.done*float64(time.Second)), minRetry)
 }
 
 // in returns how much is done in d, 0 if nothing was measured.

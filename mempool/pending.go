@@ -47,7 +47,7 @@ type pending struct {
 	byID   map[tx.ID]*entry
 	byHash map[[32]byte]*entry
 	lines  map[string]*line
-	// byCheck holds all of byID, those first that were not authorised on the newest state and after the last call of Recheck.
+	// byCheck holds all of byID, those first that were authorised longest ago.
 	byCheck *list.List
 	round   uint64 // calls of Recheck
 	stale   int    // of byID were authorised in an earlier round
@@ -96,10 +96,10 @@ func (s *pending) insert(e *entry) {
 	if e.round < s.round {
 		s.stale++
 	}
-	if back := s.byCheck.Back(); back != nil && back.Value.(*entry).newerThan(e.checked, e.round) {
-		e.element = s.byCheck.PushFront(e)
+	if older := s.checkedBefore(e.checked, e.round); older != nil {
+		e.element = s.byCheck.InsertAfter(e, older)
 	} else {
-		e.element = s.byCheck.PushBack(e)
+		e.element = s.byCheck.PushFront(e)
 	}
 	if e.own {
 		s.lastSeq++
@@ -107,6 +107,16 @@ func (s *pending) insert(e *entry) {
 		s.own = append(s.own, e)
 	}
 	s.wait(e, &s.future)
+}
+
+// checkedBefore returns the last element of byCheck that was not authorised on a newer state than that of a height, nor in a later
+// round; nil if there is none. It looks from the end, where nearly everything belongs.
+func (s *pending) checkedBefore(height, round uint64) *list.Element {
+	el := s.byCheck.Back()
+	for el != nil && el.Value.(*entry).newerThan(height, round) {
+		el = el.Prev()
+	}
+	return el
 }
 
 // remove takes a pending transaction out of everything but, if haunt is set, the wait for its expiry.

@@ -38,6 +38,7 @@ type Pool struct {
 	mu        sync.Mutex // guards everything below; never held while a function of cfg runs
 	pending   *pending
 	height    uint64
+	authority uint64 // the newest height whose block changed who may act for an account, as far as Commit was told
 	blockTime time.Time
 	hungry    appetite // for blocks with what is pending
 	settling  appetite // for blocks that are late enough for what was accepted and has expired
@@ -50,7 +51,10 @@ type Pool struct {
 	quarantine *simplelru.LRU[[32]byte, banned]
 	turn       int           // whose line Reap looks at first
 	news       chan struct{} // closed and replaced when something was inserted
+	since      time.Time     // when the first transaction came after nothing was pending
 	drain      meter         // transactions committed
+	ownDrain   meter         // those among them that clients of this node handed in, since the first of them was turned away
+	nextReturn time.Time     // when the next client that is turned away should come back
 	counts     Counts
 }
 
@@ -163,7 +167,8 @@ func (c Client) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
 		return tx.Reject(ledgerv1.Code_CODE_TOO_LARGE, "the transaction has %d bytes, no more than %d are possible: split it",
 			len(raw), MaxTxBytes)
 	}
-	known, err := p.preview(sha256.Sum256(raw))
+	org := claimedOrg(raw)
+	known, free, err := p.preview(sha256.Sum256(raw), org)
 	if err != nil {
 		return err
 	}
@@ -171,7 +176,7 @@ func (c Client) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
 		reply(known, nil)
 		return nil
 	}
-	err = p.queue.submit(c.source, arrival{raw: raw, reply: reply, at: p.cfg.Now()})
+	err = p.queue.submit(c.source, org, free, arrival{raw: raw, reply: reply, at: p.cfg.Now()})
 	if _, full := err.(*FullError); full {
 		p.mu.Lock()
 		p.counts.Full++
@@ -181,23 +186,25 @@ func (c Client) SubmitAsync(raw []byte, reply func(*tx.Tx, error)) error {
 }
 
 // preview answers what needs no verification: the transaction if exactly these bytes are pending, an error if they are in
-// quarantine or there is no room for anybody.
-func (p *Pool) preview(hash [32]byte) (*tx.Tx, error) {
+// quarantine or there is no room for what an organisation pays for. free is how many more clients may hand in.
+func (p *Pool) preview(hash [32]byte, org string) (known *tx.Tx, free int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e := p.pending.byHash[hash]; e != nil {
 		p.counts.Known++
-		return e.tx, nil
+		return e.tx, 0, nil
 	}
 	if err := p.bannedLocked(hash); err != nil {
 		p.counts.refuse(err)
-		return nil, err
+		return nil, 0, err
 	}
-	if err := p.roomLocked(); err != nil {
+	if err = p.roomLocked(); err == nil {
+		free, err = p.freeLocked(org)
+	}
+	if err != nil {
 		p.counts.Full++
-		return nil, err
 	}
-	return nil, nil
+	return nil, free, err
 }
 
 // bannedLocked returns the reason if a hash or an id is in quarantine.

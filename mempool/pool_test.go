@@ -60,7 +60,7 @@ func TestPoolUnderLoad(t *testing.T) {
 				times[id]++
 			}
 			l.commit(ids...)
-			p.Commit(height, next, ids)
+			p.Commit(height, next, ids, true)
 			next = time.Now()
 		}
 	})
@@ -113,7 +113,7 @@ func TestCommittedWhileJudged(t *testing.T) {
 	var p *Pool
 	cfg.Authorize = func(t *tx.Tx) error {
 		l.commit(t.ID)
-		p.Commit(5, time.Now(), []tx.ID{t.ID})
+		p.Commit(5, time.Now(), []tx.ID{t.ID}, true)
 		return nil
 	}
 	p, err := NewPool(cfg)
@@ -173,7 +173,7 @@ func TestRecheckFails(t *testing.T) {
 	}
 	broken := errors.New("disk on fire")
 	l.set(func(l *ledger) { l.broken = broken })
-	p.Commit(1, time.Now(), nil)
+	p.Commit(1, time.Now(), nil, true)
 	if err := <-ended; !errors.Is(err, broken) {
 		t.Errorf("Run: %v", err)
 	}
@@ -445,7 +445,7 @@ func fill(p *Pool, random *rand.Rand, org string, n, size int) {
 		for i := range 32 {
 			t.ID[i], t.Hash[i] = byte(random.Uint32()), byte(random.Uint32())
 		}
-		p.pending.insert(&entry{tx: t, size: sizeInBlock(size), expiresAt: t.ExpiresAt})
+		p.pending.insert(&entry{tx: t, size: SizeInBlock(size), expiresAt: t.ExpiresAt})
 	}
 }
 
@@ -468,14 +468,14 @@ func TestLargeOnesAreNotStarved(t *testing.T) {
 		var total int64
 		p.Reap(room, time.Now(), func(t *tx.Tx) (Use, error) {
 			ids = append(ids, t.ID)
-			total += sizeInBlock(len(t.Raw))
-			got[t.PayerOrg] += sizeInBlock(len(t.Raw))
+			total += SizeInBlock(len(t.Raw))
+			got[t.PayerOrg] += SizeInBlock(len(t.Raw))
 			return Take, nil
 		})
 		if total > room || total < room-10_000 {
 			t.Errorf("a block of %d bytes, with room for %d", total, room)
 		}
-		p.Commit(height, time.Now(), ids)
+		p.Commit(height, time.Now(), ids, true)
 	}
 	for _, org := range []string{"large", "middle", "small"} {
 		if bytes := got[org]; bytes < 8*room || bytes > 12*room {
@@ -518,7 +518,7 @@ func TestReapPassesBy(t *testing.T) {
 func TestSizeInBlock(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]int64{0: 2, 1: 3, 127: 129, 128: 131, 16383: 16386, 16384: 16388, MaxTxBytes: MaxTxBytes + 5} {
-		if got := sizeInBlock(n); got != want {
+		if got := SizeInBlock(n); got != want {
 			t.Errorf("%d bytes take %d, want %d", n, got, want)
 		}
 	}

@@ -85,9 +85,9 @@ func push(lane *flow, source, org string, a arrival) *arrival {
 	return &a
 }
 
-// submit queues an arrival from a client, or returns [*FullError] or [ErrClosed].
-func (q *queue) submit(client string, a arrival) error {
-	org := claimedOrg(a.raw)
+// submit queues an arrival from a client, or returns [*FullError] or [ErrClosed]. org is the one that it claims to be paid by, free how many
+// may become pending.
+func (q *queue) submit(client, org string, free int, a arrival) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -97,6 +97,7 @@ func (q *queue) submit(client string, a arrival) error {
 	if able := q.speed.in(window); able > 0 {
 		most = min(most, max(able, minWindow))
 	}
+	most = min(most, max(free, q.batch))
 	if !q.fits(q.clients, client, org, len(a.raw), most) {
 		return &FullError{What: "the queue of arrivals", RetryAfter: q.speed.until(q.clients.txs / 2)}
 	}

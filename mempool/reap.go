@@ -37,8 +37,9 @@ const (
 	maxPassed = 1000
 )
 
-// sizeInBlock is what a transaction of n bytes adds to an encoded block: a tag, its length and its bytes.
-func sizeInBlock(n int) int64 {
+// SizeInBlock returns how many bytes a transaction of n bytes adds to an encoded block: a tag, its length and itself. Bounds
+// of blocks and of shares in them are counted so, as the engine counts.
+func SizeInBlock(n int) int64 {
 	return int64(1 + (bits.Len64(uint64(n)|1)+6)/7 + n)
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // recheckMost is how many pending transactions are authorised again at a time, those that were authorised longest ago
-// first: some milliseconds of one core. After an ordinary commit that is all. Whatever slips through is found by Reap, which
-// checks everything.
+// first: some milliseconds of one core. After the commit of a block that changes accounts that is all. Whatever slips through
+// is found by Reap, which checks everything.
 const recheckMost = 2000
 
 // Recheck has everything that is pending authorised again by the newest state, soon and in slices, because some of it may
@@ -24,7 +24,8 @@ func (p *Pool) Recheck() {
 }
 
 // recheckPending drops pending transactions that the newest state does not authorise any more, for instance because a
-// key was revoked: after each commit a slice, after a call of Recheck all, slice after slice.
+// key was revoked: after each commit a slice of those that were authorised before a block that can have changed it, after a call
+// of Recheck all, slice after slice.
 func (p *Pool) recheckPending(ctx context.Context) error {
 	for {
 		select {
@@ -84,14 +85,14 @@ func (p *Pool) breathe(ctx context.Context) bool {
 	}
 }
 
-// longestUnchecked returns pending transactions that were not authorised on the newest state or since the last call of
-// Recheck, with the height and the round that they will have been authorised for.
+// longestUnchecked returns pending transactions that may have lost their authority since they were authorised, or that were not
+// authorised since the last call of Recheck, with the height and the round that they will have been authorised for.
 func (p *Pool) longestUnchecked() (entries []*entry, height, round uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for el := p.pending.byCheck.Front(); el != nil && len(entries) < recheckMost; el = el.Next() {
 		e := el.Value.(*entry)
-		if e.checked >= p.height && e.round == p.pending.round {
+		if e.checked >= p.authority && e.round == p.pending.round {
 			break // and so are all that follow
 		}
 		entries = append(entries, e)
@@ -106,10 +107,7 @@ func (p *Pool) checked(entries []*entry, height, round uint64) (more bool) {
 	defer p.mu.Unlock()
 	p.counts.Rechecked += uint64(len(entries))
 	// What was judged later, after a commit in between, stays behind them.
-	mark := p.pending.byCheck.Back()
-	for mark != nil && mark.Value.(*entry).newerThan(height, round) {
-		mark = mark.Prev()
-	}
+	mark := p.pending.checkedBefore(height, round)
 	for _, e := range entries {
 		if e.gone {
 			continue

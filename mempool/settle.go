@@ -143,21 +143,26 @@ func (p *Pool) unsettledLocked(now time.Time) (expiresAt int64) {
 }
 
 // Commit forgets what a block contains and what no later block can contain, and returns the ids of the latter: they were
-// accepted here, are not committed, and have finally expired. The state machine calls it once per block, after the block's
-// ids are visible to Committed.
-func (p *Pool) Commit(height uint64, blockTime time.Time, ids []tx.ID) (expired []tx.ID) {
-	expired, committed := p.commit(height, blockTime, ids)
+// accepted here, are not committed, and have finally expired. authority says whether the block changed who may act for an account,
+// so that some of what is pending may have lost its authority; whatever else Authorize refuses is not looked for again. The state
+// machine calls it once per block, after the block's ids are visible to Committed and its state to Authorize.
+func (p *Pool) Commit(height uint64, blockTime time.Time, ids []tx.ID, authority bool) (expired []tx.ID) {
+	expired, committed := p.commit(height, blockTime, ids, authority)
 	p.cfg.Verifier.forget(committed, p.cfg.Limits())
 	return expired
 }
 
-func (p *Pool) commit(height uint64, blockTime time.Time, ids []tx.ID) (expired []tx.ID, committed []*tx.Tx) {
+func (p *Pool) commit(height uint64, blockTime time.Time, ids []tx.ID, authority bool) (expired []tx.ID, committed []*tx.Tx) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.cfg.Now()
 	settling, answering := len(p.pending.overdue) > 0, len(p.pending.asked) > 0
 	p.passLocked(now)
 	p.height, p.blockTime = height, blockTime
+	if authority {
+		p.authority = height
+	}
+	own := 0
 	for _, id := range ids {
 		if p.admitting != nil {
 			p.admitting[id] = struct{}{}
@@ -166,11 +171,14 @@ func (p *Pool) commit(height uint64, blockTime time.Time, ids []tx.ID) (expired 
 			p.pending.remove(e, false)
 			committed = append(committed, e.tx)
 			p.counts.Committed++
+			if e.own {
+				own++
+			}
 		} else if ghost := p.pending.ghosts[id]; ghost != nil {
 			p.pending.forget(ghost)
 		}
 	}
-	p.drainLocked(len(ids), now)
+	p.drainLocked(len(ids), own, now)
 	expired = p.pending.expire(blockTime.UnixNano())
 	p.counts.Expired += uint64(len(expired))
 	if len(expired) > 0 {
@@ -202,12 +210,24 @@ func (p *Pool) digestLocked(settling, answering bool, now time.Time) {
 	}
 }
 
-// drainLocked measures how fast blocks take transactions away.
-func (p *Pool) drainLocked(n int, now time.Time) {
-	if last := p.counts.lastCommit; n > 0 && !last.IsZero() {
-		p.drain.add(n, min(max(now.Sub(last), 0), maxRetry))
-	}
+// drainLocked measures how fast blocks take transactions away, and those of this node's clients among them for as long as some who
+// were turned away are to come back: what blocks took when there was little says nothing of what they can.
+func (p *Pool) drainLocked(n, own int, now time.Time) {
+	last := p.counts.lastCommit
 	p.counts.lastCommit = now
+	if n == 0 || last.IsZero() {
+		return
+	}
+	if p.since.After(last) {
+		last = p.since // before that there was nothing to take
+	}
+	took := min(max(now.Sub(last), 0), maxRetry)
+	p.drain.add(n, took)
+	if now.Before(p.nextReturn) {
+		p.ownDrain.add(own, took)
+	} else {
+		p.ownDrain = meter{}
+	}
 }
 
 // watchClock wakes consensus when time alone makes a block worth while.

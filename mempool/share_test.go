@@ -21,7 +21,7 @@ func newBlock(share int64) *block {
 }
 
 func (b *block) usable(t *tx.Tx) (Use, error) {
-	org, size := t.PayerOrg, sizeInBlock(len(t.Raw))
+	org, size := t.PayerOrg, SizeInBlock(len(t.Raw))
 	b.asked[org]++
 	if b.used[org]+size > b.share {
 		return KeepOrg, nil
@@ -52,14 +52,14 @@ func TestShareOfBlock(t *testing.T) {
 			if taken := b.used[org]; taken > share || taken < share-1000 {
 				t.Errorf("block %d: %s has %d bytes, its share is %d", height, org, taken, share)
 			}
-			if extra := b.asked[org] - int(b.used[org]/sizeInBlock(200)); extra != 1 {
+			if extra := b.asked[org] - int(b.used[org]/SizeInBlock(200)); extra != 1 {
 				t.Errorf("block %d: %d of %s were judged in vain", height, extra, org)
 			}
 			if credit := p.pending.lines[org].credit; credit != 0 {
 				t.Errorf("block %d: %s is owed %d", height, org, credit)
 			}
 		}
-		n := int(b.used["acme"] / sizeInBlock(200))
+		n := int(b.used["acme"] / SizeInBlock(200))
 		taken := map[tx.ID]bool{}
 		for _, id := range b.ids {
 			taken[id] = true
@@ -70,7 +70,7 @@ func TestShareOfBlock(t *testing.T) {
 			}
 		}
 		order = order[n:]
-		p.Commit(height, time.Now(), b.ids)
+		p.Commit(height, time.Now(), b.ids, true)
 	}
 	if n := p.Stats().OrgBlocksFull; n != 40 {
 		t.Errorf("counted %d full shares", n)
@@ -116,7 +116,7 @@ func TestLargeOnesGetTheirShare(t *testing.T) {
 		for org, n := range b.used {
 			got[org] += n
 		}
-		p.Commit(height, time.Now(), b.ids)
+		p.Commit(height, time.Now(), b.ids, true)
 	}
 	for org, n := range got {
 		if n < 7*room || n > 9*room {
@@ -164,7 +164,7 @@ func TestFloodOfBlocks(t *testing.T) {
 				b := newBlock(room)
 				p.Reap(room, time.Now(), moody(b))
 				if random.IntN(2) == 0 {
-					p.Commit(height, time.Now(), b.ids)
+					p.Commit(height, time.Now(), b.ids, true)
 				}
 			}
 			fill(p, random, "quiet", 1, 150+random.IntN(2000))
@@ -173,7 +173,7 @@ func TestFloodOfBlocks(t *testing.T) {
 			if b.used["quiet"] == 0 {
 				t.Fatalf("seed %d, block %d of %v: without the quiet one", seed, height, b.used)
 			}
-			p.Commit(height, time.Now(), b.ids)
+			p.Commit(height, time.Now(), b.ids, true)
 		}
 	}
 }

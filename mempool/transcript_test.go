@@ -208,7 +208,7 @@ func (s *script) reap(d *datadriven.TestData, out *strings.Builder) {
 	raws := s.pool.Reap(room, s.next, s.usable)
 	total := int64(0)
 	for _, raw := range raws {
-		total += sizeInBlock(len(raw))
+		total += SizeInBlock(len(raw))
 	}
 	if len(raws) == 0 {
 		out.WriteString("nothing\n")
@@ -229,7 +229,7 @@ func (s *script) commit(names []string, out *strings.Builder) {
 func (s *script) block(ids []tx.ID, out *strings.Builder) {
 	s.ledger.commit(ids...)
 	s.height++
-	expired := s.pool.Commit(s.height, s.next, ids)
+	expired := s.pool.Commit(s.height, s.next, ids, true)
 	s.next = time.Now()
 	var names []string
 	for _, id := range expired {

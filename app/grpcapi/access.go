@@ -129,6 +129,16 @@ func (a *access) check(ctx context.Context) (until time.Time, err error) {
 	return until, err
 }
 
+// stranger says whether reads are closed to the caller, who may submit all the same. The error is a failure.
+func (a *access) stranger(ctx context.Context) (bool, error) {
+	_, err := a.check(ctx)
+	var denied *deniedError
+	if errors.As(err, &denied) || errors.Is(err, ErrNotReady) {
+		return true, nil
+	}
+	return false, err
+}
+
 func (a *access) admit(ctx context.Context, charter *governancev1.Charter) (time.Time, error) {
 	text, err := bearer(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -17,11 +18,13 @@ import (
 	"github.com/althing-ledger/althing/keys"
 	"github.com/althing-ledger/althing/mempool"
 	accountsv1 "github.com/althing-ledger/althing/proto/gen/althing/accounts/v1"
+	assetsv1 "github.com/althing-ledger/althing/proto/gen/althing/assets/v1"
 	genesisv1 "github.com/althing-ledger/althing/proto/gen/althing/genesis/v1"
 	governancev1 "github.com/althing-ledger/althing/proto/gen/althing/governance/v1"
 	keysv1 "github.com/althing-ledger/althing/proto/gen/althing/keys/v1"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 	"github.com/althing-ledger/althing/proto/token"
+	"github.com/althing-ledger/althing/proto/tx"
 )
 
 const auditor = "acme/auditor"
@@ -437,5 +440,76 @@ func TestVerificationsWait(t *testing.T) {
 	<-c.server.readers.turns
 	if got := c.read(with(t.Context(), c.token(asIs))); got != "" {
 		t.Errorf("with a turn: %q", got)
+	}
+}
+
+// TestRefusedStrangers submits for accounts that exist and for ones that do not, with a key that the ledger does not list. A stranger
+// hears the same of all; a member hears which it is.
+func TestRefusedStrangers(t *testing.T) {
+	t.Parallel()
+	c := newClosed(t)
+	ledger, stranger := ledgerv1.NewLedgerServiceClient(c.conn), generate(t)
+	signed := func(actors ...string) []byte {
+		var ops []*ledgerv1.Operation
+		for _, actor := range actors {
+			ops = append(ops, &ledgerv1.Operation{Account: actor, Kind: &ledgerv1.Operation_AssetCreate{AssetCreate: &assetsv1.Create{Asset: "acme/usd"}}})
+		}
+		body, err := tx.NewBody(c.chainID, blockTime(1).Add(time.Minute), rand.Reader, ops...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unsigned, _, err := tx.Unsigned(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, actor := range actors {
+			if err := tx.AddSignature(unsigned, c.chainID, actor, stranger); err != nil {
+				t.Fatal(err)
+			}
+		}
+		raw, err := unsigned.MarshalVTStrict()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	refusal := func(ctx context.Context, raw []byte) (reason, text string) {
+		_, err := ledger.Submit(ctx, &ledgerv1.SubmitRequest{Tx: raw})
+		if reason, _ = whyOf(err); status.Code(err) != codes.PermissionDenied {
+			t.Errorf("refused with %v", err)
+		}
+		stream, streamErr := ledger.SubmitStream(ctx)
+		if streamErr != nil {
+			t.Fatal(streamErr)
+		}
+		if err := stream.Send(&ledgerv1.SubmitStreamRequest{Tx: raw}); err != nil {
+			t.Fatal(err)
+		}
+		text = status.Convert(err).Message()
+		if got, err := stream.Recv(); err != nil || got.RefusedReason != reason || got.RefusedMessage != text {
+			t.Errorf("on a stream: %v %v", got, err)
+		}
+		return reason, text
+	}
+	_, want := refusal(t.Context(), signed(admin))
+	for name, tried := range map[string]struct {
+		raw []byte
+		of  string // what a member hears
+	}{
+		"an account":                        {signed(auditor), "KEY_NOT_LISTED"},
+		"an account that is not there":      {signed("acme/nobody"), "UNKNOWN_ACCOUNT"},
+		"an org that is not there":          {signed("globex/nobody"), "UNKNOWN_ACCOUNT"},
+		"an account and one that is not":    {signed(admin, "acme/zoe"), "KEY_NOT_LISTED"},
+		"one that is not before an account": {signed(admin, "acme/aaron"), "UNKNOWN_ACCOUNT"},
+	} {
+		if reason, text := refusal(t.Context(), tried.raw); reason != "KEY_NOT_LISTED" || text != want {
+			t.Errorf("%s: a stranger hears %s: %s", name, reason, text)
+		}
+		if reason, _ := refusal(with(t.Context(), "no token"), tried.raw); reason != "KEY_NOT_LISTED" {
+			t.Errorf("%s: a bad token hears %s", name, reason)
+		}
+		if reason, text := refusal(with(t.Context(), c.token(asIs)), tried.raw); reason != tried.of || text == want {
+			t.Errorf("%s: a member hears %s: %s", name, reason, text)
+		}
 	}
 }

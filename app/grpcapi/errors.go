@@ -41,6 +41,8 @@ const (
 	// ErrNotReady is returned while the node cannot read blocks.
 	ErrNotReady = ErrorKind("the node is not ready")
 
+	// errLost ends a wait for a transaction that may be pending.
+	errLost            = ErrorKind("this node has lost the network: wait for the transaction at another one, or send it the same bytes")
 	errTooManyWaiters  = ErrorKind("too many calls of this client wait for transactions on this node")
 	errTooManyWatchers = ErrorKind("too many watchers on this node: close one, or ask another node")
 	errTooManyRequests = ErrorKind("too many requests of this client are under way on this node")
@@ -48,6 +50,9 @@ const (
 	errTooMuchToProve  = ErrorKind("ask for a smaller page, or without a proof")
 	errUnproven        = ErrorKind("the next block, which signs it, has not been made: ask again, or for an earlier height, or for the status to learn what keeps the network")
 )
+
+// reasonFull is the reason of refusals for want of room.
+const reasonFull = "FULL"
 
 // toStatus is the one place where errors become gRPC codes.
 func toStatus(err error) error {
@@ -67,9 +72,9 @@ func toStatus(err error) error {
 	case errors.As(err, &rejection):
 		return refused(rejection)
 	case errors.As(err, &full):
-		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(full.RetryAfter)})
+		return detailed(codes.ResourceExhausted, err.Error(), reasonFull, nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(full.RetryAfter)})
 	case tooManyWaiters(err), errors.Is(err, errTooManyWatchers), errors.Is(err, errTooManyRequests), errors.Is(err, errLongLine):
-		return detailed(codes.ResourceExhausted, err.Error(), "FULL", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(lineRetry)})
+		return detailed(codes.ResourceExhausted, err.Error(), reasonFull, nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(lineRetry)})
 	case errors.As(err, &pruned):
 		return detailed(codes.FailedPrecondition, err.Error(), "PRUNED", map[string]string{"oldest_height": fmt.Sprint(pruned.Oldest)})
 	case errors.Is(err, app.ErrHistoryPruned), errors.Is(err, ErrBlockPruned):
@@ -80,6 +85,8 @@ func toStatus(err error) error {
 		return detailed(codes.OutOfRange, err.Error(), "FUTURE", nil)
 	case errors.Is(err, errUnproven):
 		return detailed(codes.Unavailable, err.Error(), "UNSIGNED", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(nextRetry)})
+	case errors.Is(err, errLost):
+		return detailed(codes.Unavailable, err.Error(), "UNDECIDED", nil)
 	case errors.Is(err, ErrNotReady):
 		return detailed(codes.Unavailable, err.Error(), "NOT_READY", nil, &errdetails.RetryInfo{RetryDelay: durationpb.New(readyRetry)})
 	case errors.Is(err, mempool.ErrClosed), errors.Is(err, state.ErrClosed):

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -26,7 +27,9 @@ type ledgerServer struct {
 	access *access
 	self   Self
 	now    func() time.Time
-	ready  func(EngineStatus) bool
+	// standing judges anew how the node stands; closed says whether it took no transactions when that was done last.
+	standing func(EngineStatus) standing
+	closed   *atomic.Bool
 	// committed hears how long a transaction took.
 	committed func(took time.Duration)
 
@@ -46,6 +49,9 @@ const maxWait = 5 * time.Minute
 
 func (s *ledgerServer) Submit(ctx context.Context, q *ledgerv1.SubmitRequest) (*ledgerv1.SubmitResponse, error) {
 	begin := time.Now()
+	if err := s.mayTake(ctx); err != nil {
+		return nil, toStatus(err)
+	}
 	t, err := s.app.Pool().From(clientOf(ctx)).Submit(ctx, q.Tx)
 	answer, refusal := s.submitted(ctx, t, err, q.Wait)
 	if err == nil && answer.GetOutcome() != nil {
@@ -60,7 +66,7 @@ func (s *ledgerServer) submitted(ctx context.Context, t *tx.Tx, err error, wait 
 		err, wait = nil, true
 	}
 	if err != nil {
-		return nil, toStatus(s.judged(err))
+		return nil, toStatus(s.judged(ctx, err))
 	}
 	answer := &ledgerv1.SubmitResponse{Id: t.ID[:], Status: ledgerv1.TxStatus_TX_STATUS_PENDING}
 	if wait {
@@ -69,17 +75,30 @@ func (s *ledgerServer) submitted(ctx context.Context, t *tx.Tx, err error, wait 
 		case err == nil:
 			answer.Status, answer.Outcome = at.Status, at.Outcome
 		case !tooManyWaiters(err):
-			return nil, toStatus(s.judged(err))
+			return nil, toStatus(s.judged(ctx, err))
 		}
 	}
 	return answer, nil
 }
 
-// judged is why a transaction was refused. A node that does not follow the network judges by what may have changed long since:
-// it says that instead, and the client asks another one.
-func (s *ledgerServer) judged(err error) error {
+// judged is why a transaction was refused, as far as the caller may know. A node that does not follow the network judges by what
+// may have changed long since: it says that instead, and the client asks another one.
+func (s *ledgerServer) judged(ctx context.Context, err error) error {
 	code, rejected := tx.CodeOf(err)
-	if !rejected || !stateful(code) || s.ready(s.engine.Status()) {
+	if !rejected || !stateful(code) {
+		return err
+	}
+	if tellsOfAccounts(code) {
+		stranger, failure := s.access.stranger(ctx)
+		if failure != nil {
+			return failure
+		}
+		if stranger {
+			err = tx.Reject(ledgerv1.Code_CODE_KEY_NOT_LISTED, "the transaction is not authorised: an account that acts does not exist, its org is "+
+				"not active, or a key that signed is not listed for it; which of these is for members to know: send a token")
+		}
+	}
+	if s.standing(s.engine.Status()).ready {
 		return err
 	}
 	return fmt.Errorf("%w: by what it knows of the ledger, which may be old, it would refuse: %v", ErrNotReady, err)
@@ -92,6 +111,17 @@ func stateful(code ledgerv1.Code) bool {
 		ledgerv1.Code_CODE_MISSING_SIGNATURE, ledgerv1.Code_CODE_KEY_NOT_LISTED, ledgerv1.Code_CODE_TOO_MANY_LONG_EXPIRIES,
 		ledgerv1.Code_CODE_ORG_NOT_ACTIVE, ledgerv1.Code_CODE_ORG_BLOCK_FULL, ledgerv1.Code_CODE_STORAGE_FULL,
 		ledgerv1.Code_CODE_QUORUM_LOST:
+		return true
+	default:
+		return false
+	}
+}
+
+// tellsOfAccounts reports whether who is refused with this code learns which accounts and orgs there are, with no key of any. The other
+// codes that depend on the state come after these: whoever hears them has signed with listed keys.
+func tellsOfAccounts(code ledgerv1.Code) bool {
+	switch code {
+	case ledgerv1.Code_CODE_UNKNOWN_ACCOUNT, ledgerv1.Code_CODE_ORG_NOT_ACTIVE, ledgerv1.Code_CODE_KEY_NOT_LISTED:
 		return true
 	default:
 		return false

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,14 +66,19 @@ type Engine interface {
 
 // EngineStatus is where the engine stands.
 type EngineStatus struct {
-	Phase       string
-	Following   bool // caught up, and connected to enough of the network to follow it
+	Phase     string
+	Following bool // caught up, and connected to enough of the network to follow it
+	// Apart says that a node that does not follow the network may be passed by, or judges by an old state: it takes no
+	// transactions.
+	Apart       bool
 	Validator   bool
 	OldestBlock uint64
 	Members     uint32 // listed nodes besides this one
 	Peers       []Peer
 	// Waiting is what the node waits for before it can follow the network, for people; empty when it follows.
 	Waiting string
+	// Behind is by how many blocks other members are ahead, 0 where it is not known.
+	Behind uint64
 	// ClockOffset is how far this node's clock is ahead of its peers' (their median), where ClockKnown says that enough of
 	// them have told theirs.
 	ClockOffset time.Duration
@@ -182,6 +188,8 @@ type Server struct {
 	feed    *feed
 	entered *shares
 	large   *shares
+	// closed is the newest standing's verdict on transactions, for calls that come too often to judge it anew.
+	closed atomic.Bool
 }
 
 // New returns a server that does not serve yet.
@@ -239,6 +247,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.TLS != nil {
 		outside = append(outside, grpc.Creds(credentials.NewTLS(cfg.TLS)))
 	}
+	s.closed.Store(true) // so that calls judge for themselves until health has looked
 	s.grpc = newDoors(limit, options, outside)
 	s.register(r)
 	return s, nil
@@ -258,7 +267,7 @@ const (
 func (s *Server) register(r *reads) {
 	a := s.cfg.App
 	ledgerv1.RegisterLedgerServiceServer(s.grpc, &ledgerServer{
-		app: a, engine: s.cfg.Engine, access: s.readers, self: s.cfg.Self, now: s.cfg.Now, ready: s.ready, committed: s.cfg.Committed,
+		app: a, engine: s.cfg.Engine, access: s.readers, self: s.cfg.Self, now: s.cfg.Now, standing: s.standing, closed: &s.closed, committed: s.cfg.Committed,
 		lineage: s.cfg.Lineage, attester: s.cfg.Attester,
 		waiters: newShares(maxWaiters), watchers: newShares(maxWatchers), feed: s.feed, proofs: newGate(inclusionsAtOnce, inclusionsInLine),
 	})
@@ -272,39 +281,6 @@ func (s *Server) register(r *reads) {
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
-}
-
-// maxClockOffset is how far a node's clock may be off those of its peers. Beyond it the node judges expiries and tokens
-// wrongly, and the times that it proposes hold the network up.
-const maxClockOffset = 30 * time.Second
-
-// Ready says whether the node can be relied on: it has a state, follows the network, and its clock is right.
-func (s *Server) Ready() bool { return s.ready(s.cfg.Engine.Status()) }
-
-func (s *Server) ready(engine EngineStatus) bool {
-	return s.cfg.App.Height() > 0 && engine.Following && !clockOff(engine)
-}
-
-// clockOff reports whether the node's clock is known to be wrong.
-func clockOff(engine EngineStatus) bool {
-	return engine.ClockKnown && engine.ClockOffset.Abs() > maxClockOffset
-}
-
-// waiting says, for people, what the node waits for before it can be relied on.
-func waiting(engine EngineStatus) string {
-	if !clockOff(engine) {
-		return engine.Waiting
-	}
-	direction := "ahead of"
-	if engine.ClockOffset < 0 {
-		direction = "behind"
-	}
-	clock := fmt.Sprintf("this node's clock is %v %s those of its peers, %v are allowed: set it",
-		engine.ClockOffset.Abs().Round(time.Second), direction, maxClockOffset)
-	if engine.Waiting == "" {
-		return clock
-	}
-	return clock + "; " + engine.Waiting
 }
 
 // Run serves until the context ends, then lets calls under way finish for a moment. It returns nil then, or the error that
@@ -334,23 +310,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
-}
-
-func (s *Server) tellHealth(ctx context.Context) {
-	tick := time.NewTicker(healthInterval)
-	defer tick.Stop()
-	for {
-		verdict := healthv1.HealthCheckResponse_NOT_SERVING
-		if s.Ready() {
-			verdict = healthv1.HealthCheckResponse_SERVING
-		}
-		s.health.SetServingStatus("", verdict)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // reportUnary measures calls, and logs the failures that the node is to blame for.

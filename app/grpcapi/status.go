@@ -2,7 +2,6 @@ package grpcapi
 
 import (
 	"context"
-	"errors"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -13,24 +12,20 @@ import (
 // whether the node is ready, so that a client can tell that it is at the right place, and nothing of the ledger or the mesh.
 func (s *ledgerServer) GetStatus(ctx context.Context, q *ledgerv1.GetStatusRequest) (*ledgerv1.GetStatusResponse, error) {
 	engine := s.engine.Status()
+	now := s.standing(engine)
 	genesis := s.app.Genesis()
 	answer := &ledgerv1.GetStatusResponse{
 		ChainId: genesis.ChainID, GenesisHash: genesis.Hash[:], Node: s.self.Name, Org: s.self.Org,
-		Phase: engine.Phase, Ready: s.ready(engine), Waiting: waiting(engine),
+		Phase: engine.Phase, Ready: now.ready, Waiting: now.waiting,
 		Now: timestamppb.New(s.now()), Version: s.self.Version, FeatureLevel: s.app.FeatureLevel(),
 	}
-	_, err := s.access.check(ctx)
-	var denied *deniedError
-	if errors.As(err, &denied) || errors.Is(err, ErrNotReady) {
-		if denied != nil && engine.Waiting != "" {
-			// It may name heights and members.
-			engine.Waiting = "this node does not follow the network; its members may see why"
-			answer.Waiting = waiting(engine)
-		}
-		return answer, nil
-	}
+	stranger, err := s.access.stranger(ctx)
 	if err != nil {
 		return nil, toStatus(err)
+	}
+	if stranger {
+		answer.Waiting = s.standing(veiled(engine)).waiting
+		return answer, nil
 	}
 	if err := s.describe(answer, engine); err != nil {
 		return nil, toStatus(err)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/status"
 
+	"github.com/althing-ledger/althing/mempool"
 	ledgerv1 "github.com/althing-ledger/althing/proto/gen/althing/ledger/v1"
 )
 
@@ -71,11 +72,15 @@ func (s *ledgerServer) SubmitStream(stream ledgerv1.LedgerService_SubmitStreamSe
 
 // submitOne submits one transaction of a stream, and calls examined when its bytes are needed no more.
 func (s *ledgerServer) submitOne(ctx context.Context, q *ledgerv1.SubmitStreamRequest, examined func()) *ledgerv1.SubmitStreamResponse {
-	t, err := s.app.Pool().From(clientOf(ctx)).Submit(ctx, q.Tx)
-	examined()
-	r, err := s.submitted(ctx, t, err, q.Wait)
+	r, err := s.submitExamined(ctx, q, examined)
 	if err == nil {
 		return &ledgerv1.SubmitStreamResponse{Id: r.Id, Status: r.Status, Outcome: r.Outcome}
+	}
+	if full := (*mempool.FullError)(nil); errors.As(err, &full) {
+		// Under overload this is most answers: a status with its details would only be taken apart again.
+		return &ledgerv1.SubmitStreamResponse{
+			RefusedMessage: full.Error(), RefusedReason: reasonFull, RetryAfterMs: uint32(full.RetryAfter / time.Millisecond),
+		}
 	}
 	st := status.Convert(err)
 	answer := &ledgerv1.SubmitStreamResponse{RefusedMessage: st.Message(), RefusedReason: code.Code(st.Code()).String()}
@@ -89,4 +94,18 @@ func (s *ledgerServer) submitOne(ctx context.Context, q *ledgerv1.SubmitStreamRe
 		}
 	}
 	return answer
+}
+
+// submitExamined is Submit that calls examined when the bytes are needed no more, and leaves a [*mempool.FullError] as it is.
+func (s *ledgerServer) submitExamined(ctx context.Context, q *ledgerv1.SubmitStreamRequest, examined func()) (*ledgerv1.SubmitResponse, error) {
+	if err := s.mayTake(ctx); err != nil {
+		examined()
+		return nil, toStatus(err)
+	}
+	t, err := s.app.Pool().From(clientOf(ctx)).Submit(ctx, q.Tx)
+	examined()
+	if full := (*mempool.FullError)(nil); errors.As(err, &full) {
+		return nil, err
+	}
+	return s.submitted(ctx, t, err, q.Wait)
 }

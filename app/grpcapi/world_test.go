@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,9 +202,9 @@ func (w *world) ledger(waiters int) *ledgerServer {
 		w.t.Fatal(err)
 	}
 	return &ledgerServer{
-		app: w.app, engine: noBlocks{}, access: readers, now: now, ready: func(EngineStatus) bool { return true },
-		committed: func(time.Duration) {},
-		waiters:   newShares(waiters), watchers: newShares(8), feed: newFeed(),
+		app: w.app, engine: noBlocks{}, access: readers, now: now, committed: func(time.Duration) {},
+		standing: func(EngineStatus) standing { return standing{ready: true, takes: true} }, closed: new(atomic.Bool),
+		waiters: newShares(waiters), watchers: newShares(8), feed: newFeed(),
 	}
 }
 

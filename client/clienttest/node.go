@@ -33,6 +33,8 @@ type Faults struct {
 	Unavailable bool
 	// Starting answers this many calls, besides those for the status, as a node does that has no block yet.
 	Starting int
+	// Apart takes no transactions, and says so, as a node does that is suspended, cut off or behind.
+	Apart bool
 	// Silent answers no call until the caller gives up, and lets streams stand still.
 	Silent bool
 	// SilentSubmits applies this many submissions and then does not answer until the caller gives up.
@@ -274,7 +276,8 @@ func full(after time.Duration) error {
 }
 
 func notReady() error {
-	st, err := status.New(codes.Unavailable, "the node is not ready").WithDetails(&errdetails.ErrorInfo{Domain: "althing", Reason: "NOT_READY"})
+	st, err := status.New(codes.Unavailable, "the node is not ready").WithDetails(
+		&errdetails.ErrorInfo{Domain: "althing", Reason: "NOT_READY"}, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Millisecond)})
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,9 @@ type ledgerService struct {
 
 func (s *ledgerService) Submit(ctx context.Context, req *ledgerv1.SubmitRequest) (*ledgerv1.SubmitResponse, error) {
 	n := s.node
+	if n.now().Apart {
+		return nil, notReady()
+	}
 	if n.count(func(f *Faults) *int { return &f.Full }) {
 		return nil, full(n.now().RetryAfter)
 	}

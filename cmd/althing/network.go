@@ -89,6 +89,8 @@ func startError(err error) error {
 		err = hint(err, "use the version of this program that made it, or a newer one")
 	case errors.Is(err, signer.ErrNoRecord), errors.Is(err, signer.ErrRecordForeign), errors.Is(err, signer.ErrRecordCorrupt):
 		err = hint(err, "put signer.state back from this node's own disk; without it the validator might sign twice")
+	case errors.Is(err, signer.ErrRecordExists):
+		err = hint(err, "the node has had a validator key: put validator_key.json back; move signer.state away only if that key is gone for good")
 	case errors.Is(err, signer.ErrUnreachable):
 		// The signer may come up any moment: this is no mistake of usage.
 		return hint(err, "is the signer running? [signer] in althing.toml says where")

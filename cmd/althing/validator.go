@@ -15,7 +15,7 @@ import (
 
 func newValidatorCommand(s *streams) *cobra.Command {
 	return noun("validator", "Nodes that vote",
-		newValidatorListCommand(s), newValidatorSetPowerCommand(s), newValidatorRotateKeyCommand(s))
+		newValidatorListCommand(s), newValidatorSetPowerCommand(s), newValidatorNewKeyCommand(s), newValidatorRotateKeyCommand(s))
 }
 
 // validatorView is a validator as it is printed.
@@ -88,7 +88,7 @@ func newValidatorSetPowerCommand(s *streams) *cobra.Command {
 		Use:   "set-power NAME POWER",
 		Short: "Change what the vote of a validator counts",
 		Long: `Change what the vote of a validator counts, from the block after the next one on; 0 makes it an observer that
-keeps its key. An admin of its organisation may do so within the organisation's allotment. More than that the members decide:
+keeps its key. A node without one gets it with ` + "`althing validator new-key`" + `. An admin of its organisation may do so within the organisation's allotment. More than that the members decide:
 ` + "`althing proposal create --set-power NAME=POWER`" + `.`,
 		Example: "  althing validator set-power acme-1 5 --as acme/admin",
 		Args:    cobra.ExactArgs(2),

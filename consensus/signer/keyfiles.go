@@ -23,6 +23,7 @@ const (
 //	NAME.json         the key that is used
 //	NAME.next.json    the key that was prepared to follow it
 //	NAME.former.json  a key that is being destroyed, NAME.new.json one that is being written; after an interruption only
+//	NAME.first.json   a first key that Begin is making; after an interruption only
 //
 // There is always a whole NAME.json, wherever a change is interrupted. Prepare may run beside anything, in any process; Switch,
 // Protect and Clean one at a time.
@@ -43,6 +44,7 @@ func (f KeyFiles) Path() string       { return filepath.Join(f.Dir, f.Name+".jso
 func (f KeyFiles) NextPath() string   { return filepath.Join(f.Dir, f.Name+".next.json") }
 func (f KeyFiles) formerPath() string { return filepath.Join(f.Dir, f.Name+".former.json") }
 func (f KeyFiles) newPath() string    { return filepath.Join(f.Dir, f.Name+".new.json") }
+func (f KeyFiles) firstPath() string  { return filepath.Join(f.Dir, f.Name+".first.json") }
 
 // next is the prepared key taken for one that is used.
 func (f KeyFiles) next() KeyFiles {
@@ -55,6 +57,9 @@ func (f KeyFiles) Load() (keys.PrivateKey, error) { return f.load(f.Path()) }
 
 // LoadNext reads the key that was prepared. It returns an error that is fs.ErrNotExist if there is none.
 func (f KeyFiles) LoadNext() (keys.PrivateKey, error) { return f.load(f.NextPath()) }
+
+// LoadFirst reads the key that an interrupted Begin left. It returns an error that is fs.ErrNotExist if there is none.
+func (f KeyFiles) LoadFirst() (keys.PrivateKey, error) { return f.load(f.firstPath()) }
 
 func (f KeyFiles) load(path string) (keys.PrivateKey, error) {
 	key, err := keys.LoadEncryptedFile(path, f.Passphrase)
@@ -81,18 +86,58 @@ func (f KeyFiles) save(path string, key keys.PrivateKey) error {
 }
 
 // Prepare returns the key to follow the present one, and makes it if there is none.
-func (f KeyFiles) Prepare() (keys.PrivateKey, error) {
-	key, err := f.LoadNext()
+func (f KeyFiles) Prepare() (keys.PrivateKey, error) { return f.obtain(f.NextPath()) }
+
+// obtain returns the key at path, and makes it if there is none.
+func (f KeyFiles) obtain(path string) (keys.PrivateKey, error) {
+	key, err := f.load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
 	if key, err = keys.Generate(keys.SchemeEd25519, nil); err != nil {
 		return keys.PrivateKey{}, err
 	}
-	if err := f.save(f.NextPath(), key); errors.Is(err, keys.ErrFileExists) {
-		return f.LoadNext() // somebody else was faster
+	if err := f.save(path, key); errors.Is(err, keys.ErrFileExists) {
+		return f.load(path) // somebody else was faster
 	} else if err != nil {
 		return keys.PrivateKey{}, err
+	}
+	return key, nil
+}
+
+// Begin makes the key that is used, where there is none, and the record beside it of what it signs; a key that is there is returned as
+// it is. The key gets its name last: whatever interrupts it, there is none without a record, and Begin goes on where it was. The
+// error is [ErrRecordExists] if there is a record that this key did not begin, or that has signed, and [ErrKeyInUse] if there is a key
+// that was prepared to follow one that is gone: it may have signed.
+func (f KeyFiles) Begin() (keys.PrivateKey, error) {
+	if key, err := f.Load(); !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if _, err := os.Lstat(f.NextPath()); err == nil {
+		return keys.PrivateKey{}, fmt.Errorf("%w: %s may have signed: put the key back that it was to follow", ErrKeyInUse, f.NextPath())
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return keys.PrivateKey{}, err
+	}
+	key, err := f.obtain(f.firstPath())
+	if err != nil {
+		return keys.PrivateKey{}, err
+	}
+	for _, do := range []struct {
+		step string
+		do   func() error
+	}{
+		{"record", func() error { return beginRecord(filepath.Join(f.Dir, RecordName), key.Public().Bytes()) }},
+		{"rename", func() error { return os.Rename(f.firstPath(), f.Path()) }},
+		{"sync rename", func() error { return syncDir(f.Dir) }},
+	} {
+		if f.step != nil {
+			if err := f.step(do.step); err != nil {
+				return keys.PrivateKey{}, err
+			}
+		}
+		if err := do.do(); err != nil {
+			return keys.PrivateKey{}, fmt.Errorf("begin %s: %s: %w", f.Path(), do.step, err)
+		}
 	}
 	return key, nil
 }

@@ -177,6 +177,26 @@ func createRecord(path string, public ed25519.PublicKey) error {
 	return syncDir(dir)
 }
 
+// beginRecord is [Create] that takes the record there is, if it is of this key and of nothing signed yet.
+func beginRecord(path string, public ed25519.PublicKey) error {
+	err := createRecord(path, public)
+	if !errors.Is(err, ErrRecordExists) {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	last, _, err := readRecord(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if last.step != stepNone || !bytes.Equal(last.key, public) {
+		return ErrRecordExists
+	}
+	return nil
+}
+
 // syncDir makes the names in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

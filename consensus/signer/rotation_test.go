@@ -144,6 +144,89 @@ func TestKeepSurvivesEveryInterruption(t *testing.T) {
 	}
 }
 
+// TestBeginSurvivesEveryInterruption makes the first key of a directory.
+func TestBeginSurvivesEveryInterruption(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"record", "rename", "sync rename"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			f := KeyFiles{Dir: t.TempDir(), Name: ValidatorKeyName, Passphrase: []byte("open sesame")}
+			f.step = func(s string) error {
+				if s == step {
+					return errCrash
+				}
+				return nil
+			}
+			if _, err := f.Begin(); !errors.Is(err, errCrash) {
+				t.Fatalf("Begin: %v", err)
+			}
+			first, firstErr := f.LoadFirst()
+			present, err := f.Load()
+			if (firstErr == nil) == (err == nil) {
+				t.Fatalf("after the crash: %v, %v", firstErr, err)
+			}
+			f.step = nil
+			key, err := f.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if public := key.Public(); !public.Equal(first.Public()) && !public.Equal(present.Public()) {
+				t.Error("it began another key")
+			}
+			if again, err := f.Begin(); err != nil || !again.Public().Equal(key.Public()) {
+				t.Errorf("once more: %v", err)
+			}
+			if got := files(t, f.Dir); got != settled {
+				t.Errorf("in the directory: %s", got)
+			}
+			l := openLocal(t, f.Dir, f.Passphrase)
+			if _, _, err := l.Sign(key.Public().Bytes(), vote(1, 0, prevote, "x")); err != nil {
+				t.Errorf("it does not vote: %v", err)
+			}
+		})
+	}
+}
+
+// TestBeginRefuses finds records that are not of a key that is just being made, and a key that may have voted.
+func TestBeginRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		next, lost bool // the next key is there and has voted; the record is gone
+		want       error
+	}{
+		"the key is gone":                                        {false, false, ErrRecordExists},
+		"the key is gone, the next one is there":                 {true, false, ErrKeyInUse},
+		"the key and the record are gone, the next one is there": {true, true, ErrKeyInUse},
+	} {
+		dir, old := newValidator(t, nil)
+		l := openLocal(t, dir, nil)
+		voter := old
+		if c.next {
+			var err error
+			if voter, _, err = l.Prepare(t.Context(), "acme-1", "acme"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := l.Sign(voter, vote(9, 0, precommit, "x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(l.Close(), os.Remove(l.files.Path())); err != nil {
+			t.Fatal(err)
+		}
+		if c.lost {
+			if err := os.Remove(filepath.Join(dir, RecordName)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.files.Begin(); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := l.files.Load(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: there is a key: %v", name, err)
+		}
+	}
+}
+
 func TestKeepRefuses(t *testing.T) {
 	t.Parallel()
 	dir, old := newValidator(t, nil)

@@ -28,7 +28,7 @@ func unlike() Config {
 			Listen: "[::]:1002", PublishedOnLoopback: true, Hosts: []string{"ledger.example"}, Origins: []string{"https://app.example:8443", "*"},
 		},
 		Metrics: Metrics{Listen: "127.0.0.1:1003", Profiles: true},
-		State:   State{KeepHeights: 0, KeepFor: Duration(90 * time.Minute), Archive: true, CacheBytes: 1 << 21, ValueCacheBytes: 1 << 22, TreeCacheNodes: 5},
+		State:   State{KeepHeights: 0, KeepFor: Duration(90 * time.Minute), Archive: true, CacheBytes: 1 << 21, ValueCacheBytes: 1 << 26, TreeCacheNodes: 5},
 		Mempool: Mempool{MaxTxs: 7, MaxBytes: 2 << 20, MaxTxsPerOrg: 6, MaxBytesPerOrg: 1 << 20},
 		Log:     Log{Level: "debug", Format: "json"},
 		Consensus: Consensus{

@@ -6,9 +6,10 @@
 //	members.json         the nodes of the ticket that it was joined with, see [Members]
 //	ORG-NODE.member.json what others need of the node, see [Member]
 //	node_key.json        Ed25519 key of the node's connections; node_key.next.json, the one prepared to follow it
-//	validator_key.json   Ed25519 key of its votes; validator_key.next.json, the one prepared to follow it. Observers have none,
-//	                     and neither have nodes whose keys are with a signer process
-//	signer.state         what the validator signed last; made together with the key, never without it
+//	validator_key.json   Ed25519 key of its votes; validator_key.next.json, the one prepared to follow it, and
+//	                     validator_key.first.json, a first one whose making was interrupted. Observers have none, and
+//	                     neither have nodes whose keys are with a signer process
+//	signer.state         what the validator signed last; made together with the key, or just before it has its name
 //	data/                the state; it belongs to the store alone
 //	consensus/           the write-ahead log of consensus
 //	tls.crt, tls.key     the certificate of the gRPC server, where it needs one
@@ -19,8 +20,8 @@
 //
 //   - A home is complete or does not exist: [Init] builds it under another name and renames it. One that does not know its
 //     network yet ([Prepare]) has all but a genesis document, and [Load] refuses it until [Complete] has put it in.
-//   - A validator key and its signer record are made together. Nothing here ever makes a record for a key that
-//     exists, because a validator that forgets what it signed may sign twice. A home that names a signer process has
+//   - A validator key and its signer record are made together. Nothing here ever makes a record for a key that may
+//     have signed, because a validator that forgets what it signed may sign twice. A home that names a signer process has
 //     neither, because two that sign for one validator may sign twice.
 //   - A key that is prepared to follow another one can be there at any time, and takes its place in one step.
 //   - Nothing that is secret is readable by others, and [Load] refuses a home where it is.

@@ -169,7 +169,11 @@ func (h *Home) load() error {
 	if h.NextValidatorKey, err = optional(validator.LoadNext()); err != nil {
 		return err
 	}
-	return h.checkSigner()
+	first, err := optional(validator.LoadFirst())
+	if err != nil {
+		return err
+	}
+	return h.checkSigner(!first.IsZero())
 }
 
 func readPassphrase(path string) ([]byte, error) {
@@ -180,8 +184,9 @@ func readPassphrase(path string) ([]byte, error) {
 	return passphrase, nil
 }
 
-// checkSigner refuses a home that lost the key its record belongs to, and one in which it is not clear who signs.
-func (h *Home) checkSigner() error {
+// checkSigner refuses a home that lost the key its record belongs to, and one in which it is not clear who signs. begun says that a first
+// key is being made, whose record comes before its name.
+func (h *Home) checkSigner(begun bool) error {
 	_, err := os.Lstat(h.Dir.SignerState())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -191,7 +196,7 @@ func (h *Home) checkSigner() error {
 	case h.Config.Signer.Remote() && (recorded || !h.ValidatorKey.IsZero()):
 		return fmt.Errorf("%w: althing.toml names a signer process, and there is a validator_key.json or signer.state: "+
 			"two that sign for one validator may sign twice; move both files to the signer, or take [signer] address out", ErrConfig)
-	case recorded && h.ValidatorKey.IsZero():
+	case recorded && h.ValidatorKey.IsZero() && !begun:
 		return fmt.Errorf("%w: there is signer.state but no validator_key.json: put the key back", ErrKey)
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 // [signer.OpenLocal] and [signer.NewRemote].
 func (h *Home) OpenSigner(chainID string, log *slog.Logger) (*signer.Rotator, error) {
 	if h.Observer() {
-		return nil, nil
+		return nil, h.begun()
 	}
 	if h.Config.Signer.Remote() {
 		remote, err := h.remote(log)
@@ -38,7 +38,10 @@ func (h *Home) OpenSigner(chainID string, log *slog.Logger) (*signer.Rotator, er
 // LastSigned opens the record of what was signed and returns the newest height in it, 0 if there is none. What a signer process
 // has signed is not known here: 0 as well. The caller holds the home's lock.
 func (h *Home) LastSigned(chainID string) (int64, error) {
-	if h.Observer() || h.Config.Signer.Remote() {
+	switch {
+	case h.Observer():
+		return 0, h.begun()
+	case h.Config.Signer.Remote():
 		return 0, nil
 	}
 	local, err := signer.OpenLocal(string(h.Dir), chainID, h.passphrase)
@@ -78,6 +81,33 @@ func (h *Home) ValidatorKeyProof(ctx context.Context) (NewKey, error) {
 		return h.ask((*signer.Remote).Present, ctx)
 	}
 	return h.prove(h.ValidatorKey, tx.UseValidator)
+}
+
+// BeginValidatorKey gives an observer a key to vote with, and its record; a key that the node votes with already is returned as it is. What
+// was interrupted is finished by doing it again. The node may run: it finds the key when it starts anew.
+func (h *Home) BeginValidatorKey(ctx context.Context) (NewKey, error) {
+	if !h.Observer() {
+		return h.ValidatorKeyProof(ctx)
+	}
+	key, err := checked(h.Dir.validatorKeys(h.passphrase).Begin())
+	if err != nil {
+		return NewKey{}, fmt.Errorf("make validator key: %w", err)
+	}
+	return h.prove(key, tx.UseValidator)
+}
+
+// begun returns an error that is [ErrKey] for an observer with the record of a key: making its first one was interrupted.
+func (h *Home) begun() error {
+	_, err := os.Lstat(h.Dir.SignerState())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return fmt.Errorf("%w: there is signer.state but no validator_key.json: `althing validator new-key` was interrupted, "+
+			"run it again", ErrKey)
+	}
 }
 
 // NodeKeyProof returns the key of the node's connections.

@@ -168,6 +168,52 @@ func TestProtectIsFinished(t *testing.T) {
 	}
 }
 
+// TestObserverGetsAKey makes the first key of a home, and finishes what was interrupted: a record without a key does not start.
+func TestObserverGetsAKey(t *testing.T) {
+	t.Parallel()
+	o := validator(t)
+	o.ValidatorKey = keys.PrivateKey{}
+	dir := made(t, o)
+	key, err := load(t, dir, nil).BeginValidatorKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.CheckPossession(key.PublicKey, key.Proof, tx.UseValidator, o.Config.Name, o.Config.Org); err != nil {
+		t.Error(err)
+	}
+	if err := os.Rename(dir.ValidatorKey(), dir.NextValidatorKey()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(string(dir)); !errors.Is(err, ErrKey) {
+		t.Errorf("a record and a key that was prepared to follow one that is gone: %v", err)
+	}
+	if err := os.Rename(dir.NextValidatorKey(), dir.path("validator_key.first.json")); err != nil {
+		t.Fatal(err)
+	}
+	if rotator, err := load(t, dir, nil).OpenSigner(testChain, nil); rotator != nil || !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), "new-key") {
+		t.Errorf("a record without its key: %v, %v", rotator, err)
+	}
+	if _, err := load(t, dir, nil).LastSigned(testChain); !errors.Is(err, ErrKey) {
+		t.Errorf("the newest vote of a record without its key: %v", err)
+	}
+	for range 2 {
+		again, err := load(t, dir, nil).BeginValidatorKey(t.Context())
+		if err != nil || !bytes.Equal(again.PublicKey, key.PublicKey) {
+			t.Fatalf("again: %x, %v", again.PublicKey, err)
+		}
+	}
+	rotator, err := load(t, dir, nil).OpenSigner(testChain, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := rotator.PublicKeys(); len(got) != 1 || !bytes.Equal(got[0], key.PublicKey) {
+		t.Errorf("it votes with %x", got)
+	}
+	if err := rotator.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestObserversHaveNothingToPrepare(t *testing.T) {
 	t.Parallel()
 	o := validator(t)

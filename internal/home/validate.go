@@ -22,6 +22,7 @@ const (
 	maxMessageBytes = 64 << 20
 	minMessageBytes = 64 << 10
 	minCacheBytes   = 1 << 20
+	minValueCache   = 32 << 20
 	maxTimeout      = time.Minute
 	maxGossipSleep  = time.Second
 )
@@ -137,7 +138,7 @@ func (s State) problems() []error {
 	}
 	within := bounds(&problems, "state.")
 	within("cache_bytes", s.CacheBytes, minCacheBytes, 1<<40)
-	within("value_cache_bytes", s.ValueCacheBytes, minCacheBytes, 1<<40)
+	within("value_cache_bytes", s.ValueCacheBytes, minValueCache, 1<<40)
 	within("tree_cache_nodes", int64(s.TreeCacheNodes), 1, 1<<30)
 	return problems
 }

@@ -91,6 +91,7 @@ var rooms = []room{
 	{"internal/loadgen/baseline", []string{"consensus", "internal/loadgen", "internal/loadgen/report", "internal/files"}, []string{"app", "app/governance"},
 		"the engine without anything of ours but its profile: with more it would be no yardstick"},
 	{"internal/files", nil, nil, "clients and commands write files with it, and get nothing along with it"},
+	{"internal/costs", nil, []string{"app", "mempool", "state", "state/keyspace", "state/statetest"}, "it counts what others do, from outside as their callers see it"},
 	{"internal/importrules", nil, nil, "it looks at source, not through it"},
 
 	{"cmd/...", []string{"..."}, nil, ""},

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -51,6 +53,9 @@ type engine struct {
 	gossip  *mempool.Gossip
 	machine *app.App
 	self    string
+	// needed is when nobody could have made a block without this node or those it was connected to, last; nil for never.
+	// Status notes it, and is called many times a second.
+	needed atomic.Pointer[time.Time]
 }
 
 func (e *engine) Status() grpcapi.EngineStatus {
@@ -81,7 +86,32 @@ func (e *engine) Status() grpcapi.EngineStatus {
 	answer.ClockOffset, answer.ClockKnown = -offset, known
 	answer.Waiting = e.waiting(status, connected)
 	answer.Following = answer.Waiting == ""
+	answer.Behind = e.behind(status)
+	answer.Apart = e.apart(status, connected, time.Now())
 	return answer
+}
+
+// patience is how long a node that has lost the others goes on taking transactions: connections that break come back.
+const patience = 15 * time.Second
+
+// apart says whether transactions are better handed to another node than to this one: the ledger does not list it, it is
+// behind, or it has been alone with so little power for a while that blocks may be made without it. Where nobody can make
+// a block without those it is connected to, its transactions wait as well as any.
+func (e *engine) apart(status consensus.Status, connected map[string]bool, now time.Time) bool {
+	if status.Phase != consensus.PhaseFollowing || e.mesh.ledger.Load().Listed(e.self) == nil {
+		return true
+	}
+	validators := e.mesh.ledger.Load().Validators(e.machine.Height() + 1)
+	alone := len(connected) == 1
+	switch {
+	case e.behind(status) > 0:
+		return true
+	case alone && quorum(validators, connected), !alone && e.caughtUp(status) && blocking(validators, connected):
+		e.needed.Store(&now)
+		return false
+	}
+	last := e.needed.Load()
+	return last == nil || now.Sub(*last) > patience
 }
 
 // waiting says what the node waits for before it can follow the network, nothing when it follows.
@@ -117,6 +147,23 @@ func (e *engine) caughtUp(status consensus.Status) bool {
 	if status.Phase != consensus.PhaseFollowing {
 		return false
 	}
+	if ahead, told := e.ahead(status); told {
+		return ahead <= 1
+	}
+	return status.CaughtUp
+}
+
+// behind returns by how many blocks the others are ahead, 0 where that is not known, or no more than a block that is on its way.
+func (e *engine) behind(status consensus.Status) uint64 {
+	if ahead, told := e.ahead(status); told && ahead > 1 {
+		return uint64(ahead)
+	}
+	return 0
+}
+
+// ahead returns how many blocks more than this node those have who hold more than half of the power that has told its height,
+// and false where none has.
+func (e *engine) ahead(status consensus.Status) (blocks int64, told bool) {
 	ledger := e.mesh.ledger.Load()
 	power := make(map[string]uint64)
 	for _, seat := range ledger.Validators(e.machine.Height() + 1) {
@@ -124,33 +171,43 @@ func (e *engine) caughtUp(status consensus.Status) bool {
 			power[seat.Node] += seat.Power
 		}
 	}
-	var told, ahead uint64
-	for _, p := range status.Peers {
-		if p.Height == 0 {
-			continue
-		}
-		told += power[p.Name]
-		if p.Height > status.Height+1 {
-			ahead += power[p.Name]
+	var all uint64
+	peers := slices.DeleteFunc(slices.Clone(status.Peers), func(p consensus.PeerStatus) bool { return p.Height == 0 || power[p.Name] == 0 })
+	for _, p := range peers {
+		all += power[p.Name]
+	}
+	slices.SortFunc(peers, func(a, b consensus.PeerStatus) int { return cmp.Compare(b.Height, a.Height) })
+	var have uint64
+	for _, p := range peers {
+		if have += power[p.Name]; 2*have > all {
+			return p.Height - status.Height, true
 		}
 	}
-	if told == 0 {
-		return status.CaughtUp
-	}
-	return 2*ahead <= told
+	return 0, false
 }
 
 // quorum says whether the connected nodes hold more than two thirds of the voting power: with fewer, this node would not
 // learn of the next block.
 func quorum(validators []*membershipv1.Seat, connected map[string]bool) bool {
-	var have, all uint64
+	have, all := votes(validators, connected)
+	return 3*have > 2*all
+}
+
+// blocking says whether nobody can make a block without the connected nodes: they hold a third of the voting power.
+func blocking(validators []*membershipv1.Seat, connected map[string]bool) bool {
+	have, all := votes(validators, connected)
+	return 3*have >= all
+}
+
+// votes returns how much voting power the connected nodes hold, and how much there is.
+func votes(validators []*membershipv1.Seat, connected map[string]bool) (have, all uint64) {
 	for _, seat := range validators {
 		all += seat.Power
 		if connected[seat.Node] {
 			have += seat.Power
 		}
 	}
-	return 3*have > 2*all
+	return have, all
 }
 
 // needsNobody says whether this node makes blocks alone.

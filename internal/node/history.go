@@ -60,6 +60,9 @@ func historyReach(store *state.Store) (follow.Reach, error) {
 
 // historyBlock returns what the index of history needs of a committed block. It waits while the engine begins anew.
 func (e *engine) historyBlock(ctx context.Context, height uint64) (history.Block, error) {
+	if b := e.machine.Recent(height); b != nil {
+		return history.Block{Time: b.Time, Txs: b.Txs, Outcomes: b.Outcomes}, nil
+	}
 	for begin := time.Now(); ; {
 		decided, err := e.Block(height)
 		if err == nil {
