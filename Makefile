@@ -111,6 +111,10 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: costs
+costs: ## count the instructions and allocations of a transfer, each against its budget
+	go test ./internal/costs -count 1 -v -run Budgets
+
 BENCH_FOR     ?= 30s
 BENCH_RATE    ?= 0
 BENCH_MEMPOOL ?= flood
