@@ -139,10 +139,9 @@ func TestHeadersThatAreNotThere(t *testing.T) {
 		w.commit(tx, h, h)
 	}
 	newest := w.settled(h)
-	base, _ := h.node.BlockRange()
-	if base < 2 {
-		t.Fatalf("nothing was pruned of %d blocks", newest)
-	}
+	// The engine prunes after it has committed: the newest block may be settled before the old ones are gone.
+	base := newest - h.retain + 1
+	w.eventually("old blocks are pruned", func() bool { kept, _ := h.node.BlockRange(); return kept == base })
 	ask := func(height int64) []error {
 		_, header := h.node.Header(height)
 		_, signed := h.node.SignedHeader(height)
