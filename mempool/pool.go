@@ -54,6 +54,7 @@ type Pool struct {
 	since      time.Time     // when the first transaction came after nothing was pending
 	drain      meter         // transactions committed
 	ownDrain   meter         // those among them that clients of this node handed in, since the first of them was turned away
+	takings    takings       // of each organisation
 	nextReturn time.Time     // when the next client that is turned away should come back
 	counts     Counts
 }
@@ -88,6 +89,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		settling:   appetite{ration: 2, blocks: 2, least: settlePause, most: settleMost},
 		answering:  appetite{ration: 2, blocks: 2, least: minPause, most: maxPause},
 		quarantine: bans,
+		takings:    takings{},
 		news:       make(chan struct{}),
 	}, nil
 }

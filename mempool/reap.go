@@ -47,6 +47,9 @@ func SizeInBlock(n int) int64 {
 // which must not be modified. They stay pending until Commit. If the newest block is older than StaleBlock allows when
 // measured by the time of this one, it returns nothing: the block will bring the clock forward.
 //
+// While some organisation sends little and others much, the block is kept short: as far as those before it tell, it takes no longer
+// than one and a quarter intervals.
+//
 // Organisations that pay take turns by bytes (deficit round robin); within an organisation, first come, first served.
 // usable judges each candidate for this block, given those taken before it; what it says Take to is taken. With Drop it
 // returns the reason, a [*tx.Rejection], which [Config.Dropped] hears; it may come back, see [Pool.Ban].
@@ -54,7 +57,8 @@ func (p *Pool) Reap(maxBytes int64, blockTime time.Time, usable func(*tx.Tx) (Us
 	if p.cfg.Now().Sub(blockTime) > p.cfg.StaleBlock() {
 		return nil
 	}
-	r := &reaping{room: maxBytes, most: maxBytes, usable: usable, turns: p.turns(blockTime)}
+	turns, txs := p.turns(blockTime)
+	r := &reaping{room: maxBytes, most: maxBytes, txs: txs, usable: usable, turns: turns}
 	r.fill()
 	for _, d := range p.conclude(r.turns) {
 		p.dropped(d.entry, d.reason)
@@ -82,6 +86,7 @@ type drop struct {
 // reaping is a block being filled. It runs without the pool's lock, on copies.
 type reaping struct {
 	room, most int64
+	txs        int // that may still be taken
 	usable     func(*tx.Tx) (Use, error)
 	turns      []*turn
 	taken      [][]byte
@@ -89,12 +94,12 @@ type reaping struct {
 }
 
 // turns returns the organisations with something that has not expired, those that are owed most first, otherwise each
-// first in turn.
-func (p *Pool) turns(blockTime time.Time) []*turn {
+// first in turn, and how many transactions the block may hold.
+func (p *Pool) turns(blockTime time.Time) (turns []*turn, most int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	after := blockTime.UnixNano()
-	turns := make([]*turn, 0, len(p.pending.lines))
+	turns = make([]*turn, 0, len(p.pending.lines))
 	for _, l := range p.pending.lines {
 		t := &turn{line: l, credit: l.credit, waiting: make([]*entry, 0, l.txs)}
 		for _, e := range l.entries {
@@ -107,14 +112,14 @@ func (p *Pool) turns(blockTime time.Time) []*turn {
 		}
 	}
 	if len(turns) == 0 {
-		return nil
+		return nil, 0
 	}
 	slices.SortFunc(turns, func(a, b *turn) int { return strings.Compare(a.line.org, b.line.org) })
 	first := p.turn % len(turns)
 	p.turn++
 	turns = append(turns[first:], turns[:first]...)
 	slices.SortStableFunc(turns, func(a, b *turn) int { return int(b.credit - a.credit) })
-	return turns
+	return turns, p.mostLocked(turns)
 }
 
 // fill plays rounds until no organisation can put in more. In a round all get the same credit before anybody uses it, also
@@ -145,6 +150,10 @@ func (r *reaping) fits(e *entry) bool { return e.size <= r.room || e.size > r.mo
 // play puts in what an organisation has credit and the block has room for. It reports whether more is waiting.
 func (r *reaping) play(t *turn) bool {
 	for len(t.waiting) > 0 && t.passed < maxPassed {
+		if r.txs == 0 {
+			r.stopped = true
+			return true
+		}
 		e := t.waiting[0]
 		if e.size > t.credit || !r.fits(e) {
 			return true
@@ -161,6 +170,7 @@ func (r *reaping) play(t *turn) bool {
 		case Take:
 			r.taken = append(r.taken, e.tx.Raw)
 			r.room -= e.size
+			r.txs--
 			t.credit -= e.size
 			t.taken++
 		case Drop:

@@ -162,12 +162,13 @@ func (p *Pool) commit(height uint64, blockTime time.Time, ids []tx.ID, authority
 	if authority {
 		p.authority = height
 	}
-	own := 0
+	own, block := 0, map[string]int{}
 	for _, id := range ids {
 		if p.admitting != nil {
 			p.admitting[id] = struct{}{}
 		}
 		if e := p.pending.byID[id]; e != nil {
+			block[e.line.org]++
 			p.pending.remove(e, false)
 			committed = append(committed, e.tx)
 			p.counts.Committed++
@@ -177,6 +178,9 @@ func (p *Pool) commit(height uint64, blockTime time.Time, ids []tx.ID, authority
 		} else if ghost := p.pending.ghosts[id]; ghost != nil {
 			p.pending.forget(ghost)
 		}
+	}
+	if len(block) > 0 {
+		p.takings.add(block)
 	}
 	p.drainLocked(len(ids), own, now)
 	expired = p.pending.expire(blockTime.UnixNano())
