@@ -47,7 +47,7 @@ func SizeInBlock(n int) int64 {
 // which must not be modified. They stay pending until Commit. If the newest block is older than StaleBlock allows when
 // measured by the time of this one, it returns nothing: the block will bring the clock forward.
 //
-// While some organisation sends little and others much, the block is kept short: as far as those before it tell, it takes no longer
+// While one organisation floods and another sends little, the block is kept short: as far as those before it tell, it takes no longer
 // than one and a quarter intervals.
 //
 // Organisations that pay take turns by bytes (deficit round robin); within an organisation, first come, first served.

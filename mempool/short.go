@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// Blocks are kept short while somebody sends little and others send more than blocks hold. What the first sends is in the next block
-// whatever the others do, but a large block comes late, and so does the one after it. Where all send much there is nobody to
-// protect, and large blocks are cheaper.
+// Blocks are kept short while one organisation floods and another sends little. What the other sends is in the next block
+// whatever the first does, but a large block comes late, and so does the one after it. Where all send much there is nobody to
+// protect, where several do alike nobody floods, and large blocks are cheaper.
 const (
-	// modestPart is the part of an equal share of blocks below which an organisation counts as sending little.
-	modestPart = 0.25
+	// littlePart is the part of an equal share of blocks below which an organisation sends little. Who sends more than all others
+	// together floods.
+	littlePart = 0.25
 	// shortBlocks is how long a short block may take, in intervals of the charter.
 	shortBlocks = 1.25
 	// leastShort is how many transactions a short block may hold however slow blocks are.
@@ -34,14 +35,14 @@ func (t takings) add(block map[string]int) {
 	}
 }
 
-// modest reports whether somebody sends little beside the others, when what is waiting counts as well.
-func (t takings) modest(turns []*turn) bool {
+// flooded reports whether somebody floods and somebody else sends little, when what is waiting counts as well.
+func (t takings) flooded(turns []*turn) bool {
 	waiting := make(map[string]int, len(turns))
 	for _, turn := range turns {
 		waiting[turn.line.org] = len(turn.waiting)
 	}
-	least, total, orgs := math.Inf(1), 0.0, 0
-	count := func(n float64) { least, total, orgs = min(least, n), total+n, orgs+1 }
+	least, most, total, orgs := math.Inf(1), 0.0, 0.0, 0.0
+	count := func(n float64) { least, most, total, orgs = min(least, n), max(most, n), total+n, orgs+1 }
 	for org, n := range t {
 		count(n + float64(waiting[org]))
 	}
@@ -50,12 +51,12 @@ func (t takings) modest(turns []*turn) bool {
 			count(float64(n))
 		}
 	}
-	return orgs > 1 && least < modestPart*total/float64(orgs)
+	return least < littlePart*total/orgs && most > total/2
 }
 
 // mostLocked returns how many transactions a block may hold, given who has something for it.
 func (p *Pool) mostLocked(turns []*turn) int {
-	if !p.takings.modest(turns) {
+	if !p.takings.flooded(turns) {
 		return math.MaxInt
 	}
 	return max(p.drain.in(time.Duration(shortBlocks*float64(p.cfg.BlockInterval()))), leastShort)

@@ -89,16 +89,20 @@ func TestFloodKeepsBlocksShort(t *testing.T) {
 	}
 }
 
-// TestEqualsFillBlocks: where all send much, or one is alone, blocks are as large as they can be, even when now and then
-// somebody has nothing for one.
+// TestEqualsFillBlocks: where several send much, or one is alone, blocks are as large as they can be, even when now and then
+// somebody has nothing for one, or always sends little.
 func TestEqualsFillBlocks(t *testing.T) {
 	t.Parallel()
-	for _, orgs := range [][]string{{"acme"}, {"acme", "globex"}, {"acme", "globex", "initech", "hooli"}} {
+	for _, orgs := range [][]string{{"acme"}, {"acme", "globex"}, {"acme", "globex", "initech", "hooli"}, {"acme", "globex", "initech", "quiet"}} {
 		f := newFlooded(t)
 		for i := range 40 {
 			waiting, want := map[string]int{}, map[string]int{}
 			for j, org := range orgs {
-				if n := 700 + 300*j; i == 0 || len(orgs) == 1 || (i+j)%len(orgs) > 0 {
+				n := 700 + 300*j
+				if org == "quiet" {
+					n = 3
+				}
+				if i == 0 || len(orgs) == 1 || (i+j)%len(orgs) > 0 {
 					waiting[org], want[org] = n, n
 				}
 			}
