@@ -43,8 +43,9 @@ func TestIdle(t *testing.T) {
 			t.Errorf("idle for %v, the network made blocks %d to %d", idle, before+1, after)
 		}
 		outcome := n.must(n.nodes[1], transfer("acme/treasury", "acme/usd", "globex/treasury", "1"))
-		if made := outcome.Height - before; made > 2 {
-			t.Errorf("after %v the transaction took %d blocks, want an empty one and its own", idle, made)
+		// One is empty because the newest block is old; on a busy machine another proposer or two may not have heard of it in time.
+		if made := outcome.Height - before; made > 4 {
+			t.Errorf("after %v the transaction took %d blocks, want three empty ones at most and its own", idle, made)
 		}
 	}
 }
