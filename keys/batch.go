@@ -3,9 +3,6 @@ package keys
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"slices"
-
-	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
 
 // Batch verifies many signatures together, in less time than one after the other, and gives each the verdict that
@@ -16,6 +13,7 @@ type Batch struct {
 	entries []entry
 	schnorr schnorrBatch
 	ecdsa   ecdsaBatch
+	ed      edBatch
 }
 
 // entry is one signature to verify.
@@ -25,15 +23,6 @@ type entry struct {
 	sig    [SignatureSize]byte
 	err    error // what checkEncoding said
 }
-
-// maxEdBatch bounds how many Ed25519 signatures the library gets at once, and so the memory of its tables.
-const maxEdBatch = 1024
-
-// minEdBatch is the number of Ed25519 signatures below which verifying singly is not slower.
-const minEdBatch = 3
-
-// edBatchTag is the tag of the hash from which the coefficients of an Ed25519 batch are derived.
-var edBatchTag = NewTag("althing/keys/batch/ed25519/v1")
 
 // NewBatch returns an empty batch with room for capacity signatures. It grows when more are added.
 func NewBatch(capacity int) *Batch {
@@ -129,28 +118,4 @@ func (s *stream) Read(p []byte) (int, error) {
 		p = p[k:]
 	}
 	return n, nil
-}
-
-// verifyEd25519 verifies the Ed25519 signatures with the given indices. When they do not all hold, the library
-// verifies each by itself, from what it has already decompressed.
-func (b *Batch) verifyEd25519(indices []int, verdicts []error) {
-	if len(indices) < minEdBatch {
-		for _, i := range indices {
-			verdicts[i] = b.entries[i].verify()
-		}
-		return
-	}
-	for chunk := range slices.Chunk(indices, maxEdBatch) {
-		v := ed25519.NewBatchVerifierWithCapacity(len(chunk))
-		for _, i := range chunk {
-			e := &b.entries[i]
-			v.AddExpandedWithOptions(e.pub.ed, e.digest[:], e.sig[:], zip215)
-		}
-		_, valid := v.Verify(newStream(b.seed(&edBatchTag, chunk)))
-		for k, i := range chunk {
-			if !valid[k] {
-				verdicts[i] = ErrSignature
-			}
-		}
-	}
 }

@@ -28,9 +28,9 @@ func add256(a, b []byte) []byte {
 func verifyBoth(t *testing.T, b *Batch) []error {
 	t.Helper()
 	verdicts := b.Verify()
-	b.schnorr.msm.adder.plain, b.ecdsa.buckets.adder.plain = true, true
+	b.schnorr.msm.adder.plain, b.ecdsa.buckets.adder.plain, b.ed.plain = true, true, true
 	plain := b.Verify()
-	b.schnorr.msm.adder.plain, b.ecdsa.buckets.adder.plain = false, false
+	b.schnorr.msm.adder.plain, b.ecdsa.buckets.adder.plain, b.ed.plain = false, false, false
 	for i := range verdicts {
 		if verdicts[i] != plain[i] {
 			t.Fatalf("signature %d of %d: %v in lanes, %v without", i, len(verdicts), verdicts[i], plain[i])
@@ -241,7 +241,7 @@ func TestBatchMixed(t *testing.T) {
 func TestBatchEquation(t *testing.T) {
 	t.Parallel()
 	s := sign(t, SchemeSchnorr, 200, 20)
-	for n := minSchnorrBatch; n <= len(s); n += 1 + n/70*40 { // all up to 70, then fewer
+	for n := minTogether; n <= len(s); n += 1 + n/70*40 { // all up to 70, then fewer
 		for _, plain := range []bool{false, true} {
 			b := NewBatch(n)
 			b.schnorr.msm.adder.plain = plain

@@ -12,20 +12,25 @@ import (
 // since Ice Lake, AMD since Zen 4.
 var haveLanes = cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512IFMA
 
-// lanes are eight elements of the field side by side, limb by limb: element i is the sum of lanes[k][i]·2^(52k). As fe does
-// they hold public data only, and stand for what they are modulo p. What multiplies takes five limbs below 2^52, so any value below 2^260;
+// lanes are eight elements of a field side by side, limb by limb: element i is the sum of lanes[k][i]·2^(52k). As fe does
+// they hold public data only, and stand for what they are modulo the field's prime. What multiplies takes five limbs below 2^52, so any value below 2^260;
 // what it leaves is tight: four limbs below 2^52 and the fifth below 2^48 + 2^4.
 type lanes [5][8]uint64
+
+// laneField is what arithmetic in lanes has to know of a field: masks for 52 and 48 bits, and what 2^260 and 2^256 are worth in it.
+type laneField [4]uint64
+
+var secp256k1Lanes = laneField{limb52, 1<<48 - 1, 16 * foldC, foldC}
 
 // mulLanes sets z = x·y.
 //
 //go:noescape
-func mulLanes(z, x, y *[2]lanes)
+func mulLanes(f *laneField, z, x, y *[2]lanes)
 
 // squareLanes sets z = x^(2^n), n > 0.
 //
 //go:noescape
-func squareLanes(z, x *[2]lanes, n int)
+func squareLanes(f *laneField, z, x *[2]lanes, n int)
 
 const limb52 = 1<<52 - 1
 
@@ -73,8 +78,8 @@ func rootsInLanes(all []fe) (n int) {
 func root(x *[2]lanes) {
 	var x2, x3, x11, x22, x44, t [2]lanes
 	next := func(z, y *[2]lanes, n int, times *[2]lanes) {
-		squareLanes(z, y, n)
-		mulLanes(z, z, times)
+		squareLanes(&secp256k1Lanes, z, y, n)
+		mulLanes(&secp256k1Lanes, z, z, times)
 	}
 	next(&x2, x, 1, x)
 	next(&x3, &x2, 1, x)
@@ -90,7 +95,7 @@ func root(x *[2]lanes) {
 	next(&t, &t, 3, &x3)
 	next(&t, &t, 23, &x22)
 	next(&t, &t, 6, &x2)
-	squareLanes(x, &t, 2)
+	squareLanes(&secp256k1Lanes, x, &t, 2)
 }
 
 // denominatorLanes takes blocks of eight pairs, from the last one on. For each, it sets den to what adding the pairs divides by,

@@ -56,11 +56,11 @@ func (z *lanes) checkElement(t *testing.T, op string, i int, want *big.Int) {
 func checkLanes(t *testing.T, x, y *[2]lanes) {
 	t.Helper()
 	var product, square, cube [2]lanes
-	mulLanes(&product, x, y)
-	squareLanes(&square, x, 1)
-	squareLanes(&cube, x, 3)
+	mulLanes(&secp256k1Lanes, &product, x, y)
+	squareLanes(&secp256k1Lanes, &square, x, 1)
+	squareLanes(&secp256k1Lanes, &cube, x, 3)
 	inPlace := *x
-	mulLanes(&inPlace, &inPlace, &inPlace)
+	mulLanes(&secp256k1Lanes, &inPlace, &inPlace, &inPlace)
 	for h := range x {
 		for i := range 8 {
 			a, b := x[h].big(i), y[h].big(i)
@@ -373,13 +373,13 @@ func BenchmarkLanes(b *testing.B) {
 	}
 	b.Run("mul", func(b *testing.B) {
 		for b.Loop() {
-			mulLanes(&x, &x, &y)
+			mulLanes(&secp256k1Lanes, &x, &x, &y)
 		}
 		each(b, 1)
 	})
 	b.Run("square", func(b *testing.B) {
 		for b.Loop() {
-			squareLanes(&x, &x, 100)
+			squareLanes(&secp256k1Lanes, &x, &x, 100)
 		}
 		each(b, 100)
 	})

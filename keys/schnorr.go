@@ -5,12 +5,6 @@ import "encoding/binary"
 // schnorrTag is the tag of the hash from which the coefficients of a Schnorr batch are derived.
 var schnorrTag = NewTag("althing/keys/batch/schnorr/v1")
 
-// minSchnorrBatch is the number of Schnorr signatures below which verifying singly is not slower.
-const minSchnorrBatch = 6
-
-// maxShare is how many times its own size a failed batch may be verified in halves before the rest is verified singly.
-const maxShare = 3
-
 // schnorrBatch is the scratch of verifying Schnorr signatures together. Its slices are kept between uses.
 type schnorrBatch struct {
 	terms  []term
@@ -46,7 +40,7 @@ type keySum struct {
 // The sum of a batch with a wrong signature is infinity with a probability of 2^-128.
 func (b *Batch) verifySchnorr(indices []int, verdicts []error) {
 	s := &b.schnorr
-	if len(indices) < minSchnorrBatch {
+	if len(indices) < minTogether {
 		for _, i := range indices {
 			verdicts[i] = b.entries[i].verify()
 		}
@@ -73,7 +67,7 @@ func (b *Batch) verifySchnorr(indices []int, verdicts []error) {
 	}
 	s.lift(verdicts)
 	s.budget = maxShare * len(s.terms)
-	b.settle(s.terms, false, verdicts)
+	b.settle(s, &s.budget, 0, len(s.terms), false, verdicts)
 }
 
 // lift finds the y of each R and drops the terms whose x no point has.
@@ -97,41 +91,12 @@ func (s *schnorrBatch) lift(verdicts []error) {
 	s.terms = kept
 }
 
-// settle finds the verdicts of the terms: by their common equation, else by halves, else one by one. If suspect is set
-// they are known not to be all valid. It reports whether they are all valid.
-//
-// The coefficients serve all parts of a batch, because they were fixed by the whole. What is wrong is always found
-// wrong singly, so a mistake in the fast arithmetic that makes an equation fail costs time and nothing else.
-func (b *Batch) settle(terms []term, suspect bool, verdicts []error) bool {
-	s := &b.schnorr
-	if len(terms) == 0 {
-		return true
-	}
-	if len(terms) >= minSchnorrBatch && (suspect || s.budget >= len(terms)) {
-		if !suspect {
-			s.budget -= len(terms)
-			if s.holds(terms) {
-				return true
-			}
-		}
-		if s.budget > 0 {
-			mid := len(terms) / 2
-			left := b.settle(terms[:mid], false, verdicts)
-			right := b.settle(terms[mid:], left, verdicts)
-			return left && right
-		}
-	}
-	all := true
-	for i := range terms {
-		e := &b.entries[terms[i].index]
-		verdicts[terms[i].index] = e.verify()
-		all = all && verdicts[terms[i].index] == nil
-	}
-	return all
-}
+// entry implements equation.
+func (s *schnorrBatch) entry(i int) int { return s.terms[i].index }
 
-// holds reports whether the equation of the terms holds.
-func (s *schnorrBatch) holds(terms []term) bool {
+// holds implements equation.
+func (s *schnorrBatch) holds(from, to int) bool {
+	terms := s.terms[from:to]
 	s.msm.reset()
 	clear(s.keys)
 	s.sums = s.sums[:0]
