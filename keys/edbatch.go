@@ -49,9 +49,10 @@ func (b *Batch) verifyEd25519(indices []int, verdicts []error) {
 		}
 		return
 	}
+	inLanes := haveLanes && !b.ed.plain && len(indices) >= minTogether
 	coefficients := newStream(b.seed(&edBatchTag, indices))
 	for chunk := range slices.Chunk(indices, maxEdBatch) {
-		if haveLanes && !b.ed.plain {
+		if inLanes {
 			b.ed.gather(b.entries, chunk, coefficients, verdicts)
 			b.ed.budget = maxShare * len(b.ed.terms)
 			b.settle(&b.ed, &b.ed.budget, 0, len(b.ed.terms), false, verdicts)

@@ -12,7 +12,7 @@ import "slices"
 type edSummer struct {
 	points  []edPoint // the identity, the negated base point, and what was decompressed
 	entries []edEntry
-	short   int // how many of the first entries have scalars of 128 bits
+	short   int // how many of the first entries have scalars below 2^128
 
 	digits []int16  // of the scalars, entry by entry
 	next   []int32  // bucket → how many points it has, and then where in refs the next one goes
@@ -35,6 +35,8 @@ const (
 	shortBits  = 128 // of a coefficient
 	longBits   = 253 // of a scalar modulo the order of the base point
 	edSumBytes = 8 * 24
+
+	minEdWidth, maxEdWidth = 3, 12
 )
 
 // decompress makes the points that the numbers of add are about, and reports which there are.
@@ -64,8 +66,8 @@ func (m *edSummer) addPlace(place uint32, k [4]uint64) {
 // digit, and for each bucket of all windows, which are rounded up to fill the lanes, two that take a little longer. The doublings are the same for all but rounding.
 func edWindow(short, long int) (width, shortWindows, windows int) {
 	best := 0
-	for c := 3; c <= 12; c++ {
-		s, l := (shortBits+c)/c, (longBits+c)/c // one bit more for the last carry
+	for c := minEdWidth; c <= maxEdWidth; c++ {
+		s, l := edWindows(c)
 		lanes := (l + 7) / 8 * 8
 		if cost := 2*(short*s+long*l) + 5*lanes<<(c-1) + 12*lanes*c; best == 0 || cost < best {
 			best, width, shortWindows, windows = cost, c, s, l
@@ -74,9 +76,21 @@ func edWindow(short, long int) (width, shortWindows, windows int) {
 	return width, shortWindows, windows
 }
 
+// edWindows returns how many windows of a width short and long scalars have: one bit more is for the last carry.
+func edWindows(width int) (short, long int) {
+	return (shortBits + width) / width, (longBits + width) / width
+}
+
 // smallOrder reports whether eight times the sum of everything added since the last reset is the identity.
 func (m *edSummer) smallOrder() bool {
-	width, shortWindows, windows := edWindow(m.short, len(m.entries)-m.short)
+	m.sum(edWindow(m.short, len(m.entries)-m.short))
+	doublePointLanes(&m.s, 3)
+	x, y, z := m.s.p[0].canonical(0), m.s.p[1].canonical(0), m.s.p[2].canonical(0)
+	return x == [4]uint64{} && y == z && z != [4]uint64{}
+}
+
+// sum leaves the sum in element 0 of s.p.
+func (m *edSummer) sum(width, shortWindows, windows int) {
 	m.recode(width, shortWindows, windows)
 	m.sort(width, shortWindows, windows)
 	m.sums = slices.Grow(m.sums[:0], len(m.to))[:len(m.to)]
@@ -103,9 +117,6 @@ func (m *edSummer) smallOrder() bool {
 		s.q = total.first(l)
 		addPointLanes(s)
 	}
-	doublePointLanes(s, 3)
-	x, y, z := s.p[0].canonical(0), s.p[1].canonical(0), s.p[2].canonical(0)
-	return x == [4]uint64{} && y == z && z != [4]uint64{}
 }
 
 // first returns sums of which the first one is that of lane l.

@@ -31,8 +31,8 @@ func (z *lanes) big(i int) *big.Int {
 	return sum
 }
 
-// checkElement fails if element i is not tight or stands for something else than want.
-func (z *lanes) checkElement(t *testing.T, op string, i int, want *big.Int) {
+// checkTight fails if element i is not tight.
+func (z *lanes) checkTight(t *testing.T, op string, i int) {
 	t.Helper()
 	for k := range 4 {
 		if z[k][i] > limb52 {
@@ -42,6 +42,12 @@ func (z *lanes) checkElement(t *testing.T, op string, i int, want *big.Int) {
 	if z[4][i] >= 1<<48+1<<4 {
 		t.Fatalf("%s: the last limb of element %d is %#x", op, i, z[4][i])
 	}
+}
+
+// checkElement fails if element i is not tight or stands for something else than want.
+func (z *lanes) checkElement(t *testing.T, op string, i int, want *big.Int) {
+	t.Helper()
+	z.checkTight(t, op, i)
 	want = new(big.Int).Mod(want, bigPrime)
 	if got := new(big.Int).Mod(z.big(i), bigPrime); got.Cmp(want) != 0 {
 		t.Fatalf("%s: element %d is %x, want %x", op, i, got, want)
@@ -85,11 +91,10 @@ func checkLanes(t *testing.T, x, y *[2]lanes) {
 }
 
 // nastyLimbs are limbs at the limits of what a multiplication takes, what it leaves, and what carries.
-var nastyLimbs = []uint64{0, 1, limb52, limb52 - 1, 1<<48 - 1, 1 << 48, 1<<48 + 15, 1 << 51, 1<<51 - 1, 1 << 32, 1<<52 - foldC, 1<<52 - 16*foldC, foldC, 16 * foldC}
+var nastyLimbs = []uint64{0, 1, limb52, limb52 - 1, 1<<48 - 1, 1 << 48, 1<<48 + 15, 1 << 51, 1<<51 - 1, 1 << 32, 1<<52 - foldC, 1<<52 - 16*foldC, foldC, 16 * foldC, 1<<52 - 38, 1<<52 - 608, 19, 608}
 
-func TestLanesAgreeWithReference(t *testing.T) {
-	t.Parallel()
-	needLanes(t)
+// eachNasty calls check with elements of nasty and of random limbs.
+func eachNasty(check func(x, y *[2]lanes)) {
 	// All limbs from the list, each value in each of the sixteen places beside all others.
 	r := rand.New(rand.NewPCG(21, 22))
 	var x, y [2]lanes
@@ -106,7 +111,7 @@ func TestLanesAgreeWithReference(t *testing.T) {
 		for _, b := range nastyLimbs {
 			fill(&x, func() uint64 { return a })
 			fill(&y, func() uint64 { return b })
-			checkLanes(t, &x, &y)
+			check(&x, &y)
 		}
 	}
 	nasty := func() uint64 { return nastyLimbs[r.IntN(len(nastyLimbs))] }
@@ -114,12 +119,19 @@ func TestLanesAgreeWithReference(t *testing.T) {
 	for range 2000 {
 		fill(&x, nasty)
 		fill(&y, nasty)
-		checkLanes(t, &x, &y)
+		check(&x, &y)
 		fill(&y, random)
-		checkLanes(t, &x, &y)
+		check(&x, &y)
 		fill(&x, random)
-		checkLanes(t, &x, &y)
+		check(&x, &y)
 	}
+}
+
+func TestLanesAgreeWithReference(t *testing.T) {
+	t.Parallel()
+	needLanes(t)
+	eachNasty(func(x, y *[2]lanes) { checkLanes(t, x, y) })
+	var x, y [2]lanes
 	// The values that are nasty for fe: 0, p, p-1, 2^256-1 and their neighbours.
 	var values []fe
 	for _, b := range nastyFields() {
@@ -143,28 +155,33 @@ func FuzzLanes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		needLanes(t)
-		// The data, repeated, are the limbs.
-		if len(data) < 8 {
-			return
+		if x, y, ok := limbsOf(data); ok {
+			checkLanes(t, &x, &y)
 		}
-		var x, y [2]lanes
-		at := 0
-		for _, z := range []*[2]lanes{&x, &y} {
-			for h := range z {
-				for i := range 8 {
-					for k := range z[h] {
-						var b [8]byte
-						for j := range b {
-							b[j] = data[at%len(data)]
-							at++
-						}
-						z[h][k][i] = binary.LittleEndian.Uint64(b[:]) & limb52
+	})
+}
+
+// limbsOf returns elements whose limbs are the data, repeated. It reports false if there is too little.
+func limbsOf(data []byte) (x, y [2]lanes, ok bool) {
+	if len(data) < 8 {
+		return x, y, false
+	}
+	at := 0
+	for _, z := range []*[2]lanes{&x, &y} {
+		for h := range z {
+			for i := range 8 {
+				for k := range z[h] {
+					var b [8]byte
+					for j := range b {
+						b[j] = data[at%len(data)]
+						at++
 					}
+					z[h][k][i] = binary.LittleEndian.Uint64(b[:]) & limb52
 				}
 			}
 		}
-		checkLanes(t, &x, &y)
-	})
+	}
+	return x, y, true
 }
 
 // checkAdditions adds the pairs in lanes and without and reports whether lanes did it.

@@ -221,7 +221,7 @@ func TestEd25519Vectors(t *testing.T) {
 }
 
 // unregistrable returns an Ed25519 key without the checks of ParsePublicKey.
-func unregistrable(t *testing.T, raw []byte) PublicKey {
+func unregistrable(t testing.TB, raw []byte) PublicKey {
 	t.Helper()
 	expanded, err := ed25519.NewExpandedPublicKey(raw)
 	if err != nil {
