@@ -3,6 +3,7 @@ package keys
 import (
 	stded25519 "crypto/ed25519"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/oasisprotocol/curve25519-voi/curve"
 	"github.com/oasisprotocol/curve25519-voi/curve/scalar"
@@ -12,9 +13,18 @@ import (
 // zip215 selects the rules of ZIP-215, with which verifying one signature and verifying a batch agree.
 var zip215 = &ed25519.Options{Verify: ed25519.VerifyOptionsZIP_215}
 
+// edKey is an Ed25519 key, decompressed: by the library, and when a batch in lanes first meets it, for those.
+type edKey struct {
+	expanded *ed25519.ExpandedPublicKey
+	point    atomic.Pointer[edPoint]
+}
+
+// edPoint is a point for additions in lanes: the limbs of y + x, y - x and 2dxy, tight elements, and one word that nobody reads.
+type edPoint [16]uint64
+
 // expandEd25519 decompresses a key that may be registered. ZIP-215 would verify signatures under any decompressible
 // key; as keys of the ledger we refuse second encodings and the keys of small order, under which anybody can sign.
-func expandEd25519(b []byte) (*ed25519.ExpandedPublicKey, error) {
+func expandEd25519(b []byte) (*edKey, error) {
 	var y curve.CompressedEdwardsY
 	if _, err := y.SetBytes(b); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPublicKey, err)
@@ -33,7 +43,7 @@ func expandEd25519(b []byte) (*ed25519.ExpandedPublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPublicKey, err)
 	}
-	return expanded, nil
+	return &edKey{expanded: expanded}, nil
 }
 
 // checkEd25519 refuses s at or above the group's order, a rule of ZIP-215 and RFC 8032.
@@ -46,7 +56,7 @@ func checkEd25519(sig *[SignatureSize]byte) error {
 
 // verifyEd25519 verifies a signature of the digest as the message.
 func verifyEd25519(p *PublicKey, digest *[DigestSize]byte, sig *[SignatureSize]byte) bool {
-	return ed25519.VerifyExpandedWithOptions(p.ed, digest[:], sig[:], zip215)
+	return ed25519.VerifyExpandedWithOptions(p.ed.expanded, digest[:], sig[:], zip215)
 }
 
 // signEd25519 signs the digest as the message, as in RFC 8032.

@@ -24,10 +24,10 @@ type edBatch struct {
 	plain bool // never compute in lanes; only tests set it
 
 	terms   []edTerm
-	keys    map[[32]byte]int // encoding of a key → its number
-	encoded [][32]byte       // points: the keys, and then the R of all terms
+	numbers map[[32]byte]int // encoding of a key → its number in keys
+	keys    []edKeySum
+	encoded [][32]byte // points to decompress
 	onCurve []bool
-	sums    []wide // of each key, what its signatures contribute together
 	lanes   edSummer
 	budget  int // how many signatures may still be verified together
 }
@@ -35,10 +35,17 @@ type edBatch struct {
 // edTerm is what one signature contributes to the equation of a batch.
 type edTerm struct {
 	index int // of the entry
-	key   int // its number
+	key   int // its number in keys
 	r     int // the number of R among the points
 	a     half
 	s, k  [4]uint64
+}
+
+// edKeySum is what all signatures under one key contribute together.
+type edKeySum struct {
+	key   *edKey
+	point int // its number among the points
+	sum   wide
 }
 
 // verifyEd25519 verifies the Ed25519 signatures with the given indices: in lanes, where the processor has them, else the library does it.
@@ -61,7 +68,7 @@ func (b *Batch) verifyEd25519(indices []int, verdicts []error) {
 		v := ed25519.NewBatchVerifierWithCapacity(len(chunk))
 		for _, i := range chunk {
 			e := &b.entries[i]
-			v.AddExpandedWithOptions(e.pub.ed, e.digest[:], e.sig[:], zip215)
+			v.AddExpandedWithOptions(e.pub.ed.expanded, e.digest[:], e.sig[:], zip215)
 		}
 		// When they do not all hold, the library verifies each by itself, from what it has already decompressed.
 		_, valid := v.Verify(coefficients)
@@ -82,39 +89,50 @@ func (b *Batch) verifyEd25519(indices []int, verdicts []error) {
 //
 // The scalars of the A and of B count modulo the order of B. What that changes at points of small order, of which A may have a part, eight times is nothing.
 func (q *edBatch) gather(entries []entry, indices []int, coefficients *stream, verdicts []error) {
-	if q.keys == nil {
-		q.keys = make(map[[32]byte]int)
+	if q.numbers == nil {
+		q.numbers = make(map[[32]byte]int)
 	}
-	clear(q.keys)
-	q.terms, q.encoded = q.terms[:0], q.encoded[:0]
+	clear(q.numbers)
+	clear(q.keys) // let go of those of before
+	q.terms, q.keys, q.encoded = q.terms[:0], q.keys[:0], q.encoded[:0]
 	for _, i := range indices {
-		raw := [32]byte(entries[i].pub.raw[:32])
-		k, seen := q.keys[raw]
-		if !seen {
-			k = len(q.encoded)
-			q.keys[raw] = k
-			q.encoded = append(q.encoded, raw)
-		}
-		q.terms = append(q.terms, edTerm{index: i, key: k})
-	}
-	q.sums = slices.Grow(q.sums[:0], len(q.encoded))[:len(q.encoded)]
-	clear(q.sums)
-	for i := range q.terms {
-		t := &q.terms[i]
-		e := &entries[t.index]
+		e := &entries[i]
 		var a [16]byte
 		_, _ = coefficients.Read(a[:])
-		t.a = half{hi: binary.BigEndian.Uint64(a[:]), lo: binary.BigEndian.Uint64(a[8:])}
-		t.s = words(e.sig[32:])
-		t.k = edChallenge(e)
-		t.r = len(q.encoded)
+		t := edTerm{
+			index: i, r: len(q.encoded), s: words(e.sig[32:]), k: edChallenge(e),
+			a: half{hi: binary.BigEndian.Uint64(a[:]), lo: binary.BigEndian.Uint64(a[8:])},
+		}
 		q.encoded = append(q.encoded, [32]byte(e.sig[:32]))
+		raw := [32]byte(e.pub.raw[:32])
+		number, seen := q.numbers[raw]
+		if !seen {
+			number = len(q.keys)
+			q.numbers[raw] = number
+			q.keys = append(q.keys, edKeySum{key: e.pub.ed, point: len(q.encoded)})
+			if e.pub.ed.point.Load() == nil {
+				q.encoded = append(q.encoded, raw)
+			}
+		}
+		t.key = number
+		q.terms = append(q.terms, t)
 	}
 	q.onCurve = slices.Grow(q.onCurve[:0], len(q.encoded))[:len(q.encoded)]
 	q.lanes.decompress(q.encoded, q.onCurve)
+	for i := range q.keys {
+		k := &q.keys[i]
+		if p := k.key.point.Load(); p != nil {
+			k.point = q.lanes.addPoint(p)
+		} else if q.onCurve[k.point] {
+			p := q.lanes.point(k.point)
+			k.key.point.Store(&p)
+		} else {
+			k.point = -1
+		}
+	}
 	kept := q.terms[:0]
 	for _, t := range q.terms {
-		if !q.onCurve[t.r] || !q.onCurve[t.key] {
+		if !q.onCurve[t.r] || q.keys[t.key].point < 0 {
 			verdicts[t.index] = entries[t.index].verify()
 			continue
 		}
@@ -135,14 +153,14 @@ func (q *edBatch) holds(from, to int) bool {
 		t := &terms[i]
 		q.lanes.add(t.r, [4]uint64{t.a.lo, t.a.hi})
 		base.addProduct(t.a, &t.s)
-		q.sums[t.key].addProduct(t.a, &t.k)
+		q.keys[t.key].sum.addProduct(t.a, &t.k)
 	}
 	q.lanes.addMinusBase(base.modL())
 	// Many signatures under one key, as when one account pays many, cost one point.
 	for i := range terms {
-		if sum := &q.sums[terms[i].key]; *sum != (wide{}) {
-			q.lanes.add(terms[i].key, sum.modL())
-			*sum = wide{}
+		if k := &q.keys[terms[i].key]; k.sum != (wide{}) {
+			q.lanes.add(k.point, k.sum.modL())
+			k.sum = wide{}
 		}
 	}
 	return q.lanes.smallOrder()

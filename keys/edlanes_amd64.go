@@ -12,11 +12,10 @@ import (
 // that, 2^256 - 38; only comparing and encoding reduce them further.
 var ed25519Lanes = laneField{limb52, 1<<48 - 1, 16 * 38, 38}
 
-// canonical returns element i of Ed25519's field, reduced.
+// canonical returns element i of Ed25519's field, a tight one, reduced.
 func (z *lanes) canonical(i int) (x [4]uint64) {
 	x = [4]uint64{z[0][i] | z[1][i]<<52, z[1][i]>>12 | z[2][i]<<40, z[2][i]>>24 | z[3][i]<<28, z[3][i]>>36 | z[4][i]<<16}
-	// What is above 2^256 is below 2^4, so that what a second carry leaves has room for 38.
-	addSmall(&x, addSmall(&x, z[4][i]>>48*38)*38)
+	addSmall(&x, z[4][i]>>48*38) // nothing much is above 2^256, or beside it
 	const low63 = 1<<63 - 1
 	top := x[3] >> 63
 	x[3] &= low63
@@ -30,13 +29,13 @@ func (z *lanes) canonical(i int) (x [4]uint64) {
 	return x
 }
 
-// addSmall adds k to x and returns the carry.
-func addSmall(x *[4]uint64, k uint64) (carry uint64) {
-	x[0], carry = bits.Add64(x[0], k, 0)
-	x[1], carry = bits.Add64(x[1], 0, carry)
-	x[2], carry = bits.Add64(x[2], 0, carry)
-	x[3], carry = bits.Add64(x[3], 0, carry)
-	return carry
+// addSmall adds k to x, modulo 2^256.
+func addSmall(x *[4]uint64, k uint64) {
+	var c uint64
+	x[0], c = bits.Add64(x[0], k, 0)
+	x[1], c = bits.Add64(x[1], 0, c)
+	x[2], c = bits.Add64(x[2], 0, c)
+	x[3], _ = bits.Add64(x[3], 0, c)
 }
 
 // pass passes on the carries of all limbs.
@@ -86,9 +85,7 @@ func (z *lanes) all(x fe) {
 	}
 }
 
-// edPoint is a point for additions: the limbs of y + x, y - x and 2dxy, tight elements, and one word that nobody reads. edIdentity is the neutral one.
-type edPoint [16]uint64
-
+// edIdentity is the neutral point.
 var edIdentity = edPoint{0: 1, 5: 1}
 
 // edSum is a sum of points: the limbs of X, Y, Z and T, with x = X/Z, y = Y/Z, T = XY/Z, and four words that nobody reads.

@@ -46,6 +46,15 @@ func (m *edSummer) decompress(encoded [][32]byte, ok []bool) {
 	edDecompress(encoded, m.points[edFirst:], ok)
 }
 
+// point returns the decompressed point of a number.
+func (m *edSummer) point(number int) edPoint { return m.points[edFirst+number] }
+
+// addPoint gives a point that was decompressed before the next number.
+func (m *edSummer) addPoint(p *edPoint) (number int) {
+	m.points = append(m.points, *p)
+	return len(m.points) - 1 - edFirst
+}
+
 // reset forgets all scalars.
 func (m *edSummer) reset() { m.entries, m.short = m.entries[:0], 0 }
 
@@ -138,6 +147,7 @@ func (m *edSummer) recode(width, shortWindows, windows int) {
 	m.digits = slices.Grow(m.digits[:0], size)[:size]
 	limit := int32(1) << (width - 1)
 	mask := uint64(1)<<width - 1
+	right, left := width&63, (64-width)&63 // which spares the compiler the case of shifts beyond a word
 	digits := m.digits
 	for i := range m.entries {
 		n := windows
@@ -148,12 +158,12 @@ func (m *edSummer) recode(width, shortWindows, windows int) {
 		var carry int32
 		for w := range digits[:n] {
 			d := int32(k[0]&mask) + carry
-			k[0] = k[0]>>width | k[1]<<(64-width)
-			k[1] = k[1]>>width | k[2]<<(64-width)
-			k[2] = k[2]>>width | k[3]<<(64-width)
-			k[3] >>= width
+			k[0] = k[0]>>right | k[1]<<left
+			k[1] = k[1]>>right | k[2]<<left
+			k[2] = k[2]>>right | k[3]<<left
+			k[3] >>= right
 			carry = int32(uint32(limit-d) >> 31) // without branches, which nobody could predict
-			d -= carry << width
+			d -= carry << right
 			digits[w] = int16(d)
 			if d != 0 {
 				m.next[w<<(width-1)+int(max(d, -d))-1]++

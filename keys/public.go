@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
-
-	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
 
 // PublicKey is a public key of one scheme, checked and decompressed. It is immutable and safe for concurrent use.
@@ -15,9 +13,9 @@ type PublicKey struct {
 	_      [0]func() // two copies of a key may hold different pointers, so == would lie
 	scheme Scheme
 	raw    [MaxPublicKeySize]byte
-	point  *affine                    // of a secp256k1 key; it pays the square root once
-	table  *table                     // of a secp256k1 key that Precomputed returned, else nil
-	ed     *ed25519.ExpandedPublicKey // of an Ed25519 key
+	point  *affine // of a secp256k1 key; it pays the square root once
+	table  *table  // of a secp256k1 key that Precomputed returned, else nil
+	ed     *edKey  // of an Ed25519 key
 }
 
 // ParsePublicKey decodes the one canonical encoding of a public key: for Schnorr the 32 bytes of x (BIP-340), for

@@ -205,7 +205,7 @@ func TestEd25519Vectors(t *testing.T) {
 			t.Errorf("%s: key %v, %v", v.Name, key.Public(), err)
 		}
 		message, sig := unhex(t, v.Message), unhex(t, v.Signature)
-		if !ed25519.VerifyExpandedWithOptions(key.Public().ed, message, sig, zip215) {
+		if !ed25519.VerifyExpandedWithOptions(key.Public().ed.expanded, message, sig, zip215) {
 			t.Errorf("%s: refused", v.Name)
 		}
 		if len(message) != DigestSize {
@@ -227,7 +227,7 @@ func unregistrable(t testing.TB, raw []byte) PublicKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := PublicKey{scheme: SchemeEd25519, ed: expanded}
+	p := PublicKey{scheme: SchemeEd25519, ed: &edKey{expanded: expanded}}
 	copy(p.raw[:], raw)
 	return p
 }
