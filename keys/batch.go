@@ -7,7 +7,7 @@ import (
 
 // Batch verifies many signatures together, in less time than one after the other, and gives each the verdict that
 // [PublicKey.Verify] gives it. Schemes may be mixed: Schnorr and Ed25519 signatures are verified together, ECDSA ones
-// share inversions. A Batch is not for concurrent use; it may be used again after Reset, which keeps its memory: up to 4 MiB and
+// share inversions. A Batch is not for concurrent use; it may be used again after Reset, which keeps its memory: up to 6 MiB and
 // 1.5 KB for each signature of the largest batch it has seen.
 type Batch struct {
 	entries []entry

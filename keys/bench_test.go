@@ -125,22 +125,24 @@ func BenchmarkBatch(b *testing.B) {
 
 // BenchmarkBatchWrong verifies batches of 256 of which one signature, or every one, is wrong.
 func BenchmarkBatchWrong(b *testing.B) {
-	for _, wrong := range []int{1, 256} {
-		all := sign(b, SchemeSchnorr, 256, 256)
-		for i := range wrong {
-			all[(100+i)%len(all)].digest[0] ^= 1
-		}
-		b.Run(fmt.Sprint(wrong), func(b *testing.B) {
-			batch := NewBatch(len(all))
-			for b.Loop() {
-				batch.Reset()
-				addAll(batch, all)
-				if batch.Verify()[100] == nil {
-					b.Fatal("accepted")
-				}
+	for _, scheme := range []Scheme{SchemeSchnorr, SchemeEd25519} {
+		for _, wrong := range []int{1, 256} {
+			all := sign(b, scheme, 256, 256)
+			for i := range wrong {
+				all[(100+i)%len(all)].digest[0] ^= 1
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/sig")
-		})
+			b.Run(fmt.Sprintf("%s/%d", scheme, wrong), func(b *testing.B) {
+				batch := NewBatch(len(all))
+				for b.Loop() {
+					batch.Reset()
+					addAll(batch, all)
+					if batch.Verify()[100] == nil {
+						b.Fatal("accepted")
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/sig")
+			})
+		}
 	}
 }
 
