@@ -78,7 +78,7 @@ func edWindow(short, long int) (width, shortWindows, windows int) {
 	for c := minEdWidth; c <= maxEdWidth; c++ {
 		s, l := edWindows(c)
 		lanes := (l + 7) / 8 * 8
-		if cost := 2*(short*s+long*l) + 5*lanes<<(c-1) + 12*lanes*c; best == 0 || cost < best {
+		if cost := 3*(short*s+long*l) + 5*lanes<<(c-1) + 7*lanes*c; best == 0 || cost < best {
 			best, width, shortWindows, windows = cost, c, s, l
 		}
 	}
@@ -148,7 +148,7 @@ func (m *edSummer) recode(width, shortWindows, windows int) {
 	limit := int32(1) << (width - 1)
 	mask := uint64(1)<<width - 1
 	right, left := width&63, (64-width)&63 // which spares the compiler the case of shifts beyond a word
-	digits := m.digits
+	digits, next := m.digits, m.next
 	for i := range m.entries {
 		n := windows
 		if i < m.short {
@@ -156,6 +156,7 @@ func (m *edSummer) recode(width, shortWindows, windows int) {
 		}
 		k := m.entries[i].k
 		var carry int32
+		base := -1
 		for w := range digits[:n] {
 			d := int32(k[0]&mask) + carry
 			k[0] = k[0]>>right | k[1]<<left
@@ -166,8 +167,9 @@ func (m *edSummer) recode(width, shortWindows, windows int) {
 			d -= carry << right
 			digits[w] = int16(d)
 			if d != 0 {
-				m.next[w<<(width-1)+int(max(d, -d))-1]++
+				next[base+int(max(d, -d))]++
 			}
+			base += int(limit)
 		}
 		digits = digits[n:]
 	}
@@ -204,20 +206,21 @@ func (m *edSummer) sort(width, shortWindows, windows int) {
 	}
 	m.refs = slices.Grow(m.refs[:0], int(8*total))[:8*total]
 	clear(m.refs)
-	digits := m.digits
+	digits, next, refs := m.digits, m.next, m.refs
 	for i := range m.entries {
 		n := windows
 		if i < m.short {
 			n = shortWindows
 		}
 		place := m.entries[i].place
-		for w, d := range digits[:n] {
-			if d == 0 {
-				continue
+		base := -1
+		for _, d := range digits[:n] {
+			if d != 0 {
+				b := &next[base+int(max(d, -d))]
+				refs[*b] = place | uint32(d)&refNegative
+				*b += 8
 			}
-			b := w<<(width-1) + int(max(d, -d)) - 1
-			m.refs[m.next[b]] = place | uint32(d)&refNegative
-			m.next[b] += 8
+			base += 1 << (width - 1)
 		}
 		digits = digits[n:]
 	}
