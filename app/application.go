@@ -142,7 +142,6 @@ func New(cfg Config) (*App, error) {
 	cfg.Pool.Limits = func() tx.Limits { return a.rules.Load().limits }
 	cfg.Pool.MaxExpiry = func() time.Duration { return seconds(a.rules.Load().charter.MaxExpirySeconds) }
 	cfg.Pool.StaleBlock = func() time.Duration { return seconds(a.rules.Load().charter.StaleBlockSeconds) }
-	cfg.Pool.BlockInterval = a.BlockInterval
 	cfg.Pool.Authorize = a.authorize
 	cfg.Pool.Committed = a.committed
 	cfg.Pool.Dropped = a.waiters.refuse
@@ -163,11 +162,6 @@ func (a *App) Genesis() Genesis { return a.genesis }
 
 // Charter returns the limits in force. It must not be modified.
 func (a *App) Charter() *governancev1.Charter { return a.rules.Load().charter }
-
-// BlockInterval returns the pause between blocks that the charter in force asks for.
-func (a *App) BlockInterval() time.Duration {
-	return time.Duration(a.rules.Load().charter.BlockIntervalMs) * time.Millisecond
-}
 
 // newest returns the newest state in a form that can be executed on: what the view shows or, before the first block, what
 // the genesis document says.

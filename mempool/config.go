@@ -57,8 +57,6 @@ type Config struct {
 	MaxExpiry func() time.Duration
 	// StaleBlock returns how old the newest block may be for the next one to hold transactions. Default: 30 s.
 	StaleBlock func() time.Duration
-	// BlockInterval returns the pause between blocks that the network has agreed on. Default: 200 ms.
-	BlockInterval func() time.Duration
 	// Now is the wall clock. Default: time.Now.
 	Now func() time.Time
 	// Height and BlockTime are those of the newest block when the pool is made. Zero if there is none.
@@ -95,9 +93,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StaleBlock == nil {
 		c.StaleBlock = func() time.Duration { return 30 * time.Second }
-	}
-	if c.BlockInterval == nil {
-		c.BlockInterval = func() time.Duration { return 200 * time.Millisecond }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -55,6 +55,7 @@ type Pool struct {
 	drain      meter         // transactions committed
 	ownDrain   meter         // those among them that clients of this node handed in, since the first of them was turned away
 	takings    takings       // of each organisation
+	tempo      tempo         // of blocks
 	nextReturn time.Time     // when the next client that is turned away should come back
 	counts     Counts
 }

@@ -47,8 +47,7 @@ func SizeInBlock(n int) int64 {
 // which must not be modified. They stay pending until Commit. If the newest block is older than StaleBlock allows when
 // measured by the time of this one, it returns nothing: the block will bring the clock forward.
 //
-// While one organisation floods and another sends little, the block is kept short: as far as those before it tell, it takes no longer
-// than one and a quarter intervals.
+// While one organisation floods and another sends little, the first gets no more than makes blocks a little slower.
 //
 // Organisations that pay take turns by bytes (deficit round robin); within an organisation, first come, first served.
 // usable judges each candidate for this block, given those taken before it; what it says Take to is taken. With Drop it
@@ -57,8 +56,7 @@ func (p *Pool) Reap(maxBytes int64, blockTime time.Time, usable func(*tx.Tx) (Us
 	if p.cfg.Now().Sub(blockTime) > p.cfg.StaleBlock() {
 		return nil
 	}
-	turns, txs := p.turns(blockTime)
-	r := &reaping{room: maxBytes, most: maxBytes, txs: txs, usable: usable, turns: turns}
+	r := &reaping{room: maxBytes, most: maxBytes, usable: usable, turns: p.turns(blockTime)}
 	r.fill()
 	for _, d := range p.conclude(r.turns) {
 		p.dropped(d.entry, d.reason)
@@ -73,6 +71,7 @@ type turn struct {
 	credit  int64    // bytes it may still put in
 	passed  int
 	taken   int
+	limit   int  // how many may be taken
 	full    bool // the organisation has its share of the block
 	kept    []*entry
 	dropped []drop
@@ -86,7 +85,6 @@ type drop struct {
 // reaping is a block being filled. It runs without the pool's lock, on copies.
 type reaping struct {
 	room, most int64
-	txs        int // that may still be taken
 	usable     func(*tx.Tx) (Use, error)
 	turns      []*turn
 	taken      [][]byte
@@ -94,12 +92,12 @@ type reaping struct {
 }
 
 // turns returns the organisations with something that has not expired, those that are owed most first, otherwise each
-// first in turn, and how many transactions the block may hold.
-func (p *Pool) turns(blockTime time.Time) (turns []*turn, most int) {
+// first in turn.
+func (p *Pool) turns(blockTime time.Time) []*turn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	after := blockTime.UnixNano()
-	turns = make([]*turn, 0, len(p.pending.lines))
+	turns := make([]*turn, 0, len(p.pending.lines))
 	for _, l := range p.pending.lines {
 		t := &turn{line: l, credit: l.credit, waiting: make([]*entry, 0, l.txs)}
 		for _, e := range l.entries {
@@ -112,14 +110,15 @@ func (p *Pool) turns(blockTime time.Time) (turns []*turn, most int) {
 		}
 	}
 	if len(turns) == 0 {
-		return nil, 0
+		return nil
 	}
+	p.limitLocked(turns)
 	slices.SortFunc(turns, func(a, b *turn) int { return strings.Compare(a.line.org, b.line.org) })
 	first := p.turn % len(turns)
 	p.turn++
 	turns = append(turns[first:], turns[:first]...)
 	slices.SortStableFunc(turns, func(a, b *turn) int { return int(b.credit - a.credit) })
-	return turns, p.mostLocked(turns)
+	return turns
 }
 
 // fill plays rounds until no organisation can put in more. In a round all get the same credit before anybody uses it, also
@@ -150,9 +149,8 @@ func (r *reaping) fits(e *entry) bool { return e.size <= r.room || e.size > r.mo
 // play puts in what an organisation has credit and the block has room for. It reports whether more is waiting.
 func (r *reaping) play(t *turn) bool {
 	for len(t.waiting) > 0 && t.passed < maxPassed {
-		if r.txs == 0 {
-			r.stopped = true
-			return true
+		if t.taken == t.limit {
+			break
 		}
 		e := t.waiting[0]
 		if e.size > t.credit || !r.fits(e) {
@@ -170,7 +168,6 @@ func (r *reaping) play(t *turn) bool {
 		case Take:
 			r.taken = append(r.taken, e.tx.Raw)
 			r.room -= e.size
-			r.txs--
 			t.credit -= e.size
 			t.taken++
 		case Drop:

@@ -179,9 +179,7 @@ func (p *Pool) commit(height uint64, blockTime time.Time, ids []tx.ID, authority
 			p.pending.forget(ghost)
 		}
 	}
-	if len(block) > 0 {
-		p.takings.add(block)
-	}
+	p.takings.add(block)
 	p.drainLocked(len(ids), own, now)
 	expired = p.pending.expire(blockTime.UnixNano())
 	p.counts.Expired += uint64(len(expired))
@@ -221,6 +219,9 @@ func (p *Pool) drainLocked(n, own int, now time.Time) {
 	p.counts.lastCommit = now
 	if n == 0 || last.IsZero() {
 		return
+	}
+	if 4*p.since.Sub(last) < now.Sub(last) { // the pool was hardly ever empty in between
+		p.tempo.add(n, min(now.Sub(last), maxRetry), p.takings.flooder(nil) != "")
 	}
 	if p.since.After(last) {
 		last = p.since // before that there was nothing to take

@@ -7,41 +7,37 @@ import (
 	"time"
 )
 
-// flooded is a pool whose blocks come at a steady pace.
+// flooded is a pool whose blocks take a time and a little more for each transaction.
 type flooded struct {
 	*testing.T
-	pool   *Pool
-	random *rand.Rand
-	now    time.Time
-	height uint64
+	pool       *Pool
+	random     *rand.Rand
+	now        time.Time
+	height     uint64
+	fixed, per time.Duration
 }
 
-func newFlooded(t *testing.T) *flooded {
+func newFlooded(t *testing.T, fixed, per time.Duration) *flooded {
 	t.Helper()
-	f := &flooded{T: t, random: rand.New(rand.NewPCG(5, 6)), now: time.Now()}
-	cfg := newLedger().config(t, Config{Now: func() time.Time { return f.now }, BlockInterval: func() time.Duration { return 200 * time.Millisecond }})
+	f := &flooded{T: t, random: rand.New(rand.NewPCG(5, 6)), now: time.Now(), fixed: fixed, per: per}
 	var err error
-	if f.pool, err = NewPool(cfg); err != nil {
+	if f.pool, err = NewPool(newLedger().config(t, Config{Now: func() time.Time { return f.now }})); err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-// waits makes n transactions wait for each organisation named.
-func (f *flooded) waits(orgs map[string]int) {
-	for org, n := range orgs {
+// block fills a block while n transactions wait for each organisation named, commits it, and returns how many each has in it.
+func (f *flooded) block(waiting map[string]int) map[string]int {
+	for org, n := range waiting {
 		if l := f.pool.pending.lines[org]; l != nil {
 			n -= l.txs
 		}
 		fill(f.pool, f.random, org, max(n, 0), 200)
 	}
-}
-
-// block fills one, commits it after a time, and returns how many each organisation has in it.
-func (f *flooded) block(after time.Duration) map[string]int {
 	b := newBlock(1 << 40)
 	f.pool.Reap(1<<40, f.now, b.usable)
-	f.now = f.now.Add(after)
+	f.now = f.now.Add(f.fixed + time.Duration(len(b.ids))*f.per)
 	f.height++
 	f.pool.Commit(f.height, f.now, b.ids, false)
 	got := map[string]int{}
@@ -51,50 +47,75 @@ func (f *flooded) block(after time.Duration) map[string]int {
 	return got
 }
 
-// TestFloodKeepsBlocksShort: while one organisation sends all it can and others little, a block has all of the others', and of the
-// first as much as fits in one and a quarter intervals.
+// TestFloodKeepsBlocksShort: while one organisation sends all it can and another little, a block has all of the others', and of the
+// first as much as makes it a tenth longer, however long blocks take by themselves.
 func TestFloodKeepsBlocksShort(t *testing.T) {
 	t.Parallel()
-	f := newFlooded(t)
-	for range 10 {
-		f.waits(map[string]int{"globex": 10, "initech": 15})
-		f.block(250 * time.Millisecond)
-	}
-	for i := range 40 {
-		// A network that takes 100 ms and 0.1 ms for each transaction: 1,500 of them in 250 ms.
-		f.waits(map[string]int{"acme": 10_000, "globex": 10, "initech": 15})
-		n := min(max(f.pool.drain.in(250*time.Millisecond), leastShort), 1_600)
-		got := f.block(100*time.Millisecond + time.Duration(n)*100*time.Microsecond)
-		if got["globex"] != 10 || got["initech"] != 15 || got["acme"] != n-25 {
-			t.Fatalf("block %d has %v, want %d", i, got, n)
+	for _, fixed := range []time.Duration{220 * time.Millisecond, 800 * time.Millisecond, 10 * time.Second} {
+		f := newFlooded(t, fixed, 10*time.Microsecond)
+		quiet := map[string]int{"globex": 10, "initech": 500}
+		for range 20 {
+			f.block(quiet)
 		}
-		if i == 0 && n != leastShort || i == 39 && n < 1_300 {
-			t.Errorf("block %d has %d transactions", i, n)
+		waiting := map[string]int{"acme": 10_000}
+		maps.Copy(waiting, quiet)
+		want := min(int(shortExtra*float64(fixed)/float64(f.per)), 10_000)
+		for i := range 40 {
+			got := f.block(waiting)
+			if got["globex"] != 10 || got["initech"] != 500 {
+				t.Fatalf("%v, block %d is without some of the others': %v", fixed, i, got)
+			}
+			// Initech sends so much that a block has to have the flood for it to be seen, and what it costs.
+			if i >= 20 && got["acme"] > want*5/4 {
+				t.Fatalf("%v, block %d has %v, want %d", fixed, i, got, want)
+			}
+			if i >= 20 && got["acme"] < want*2/3 {
+				t.Errorf("%v, block %d has %v, want %d", fixed, i, got, want)
+			}
+		}
+		// One that sent lately is protected where it has nothing at the moment, but not for ever.
+		if got := f.block(nil); got["acme"] > want*5/4 {
+			t.Errorf("%v, the block just after the others' has %v", fixed, got)
+		}
+		for range 130 {
+			f.block(map[string]int{"acme": 10_000})
+		}
+		if got := f.block(map[string]int{"acme": 12_000}); got["acme"] != 12_000 {
+			t.Errorf("%v, long after the others' there is %v", fixed, got)
+		}
+		if len(f.pool.takings) != 1 {
+			t.Errorf("remembered are %v", f.pool.takings)
 		}
 	}
-	// One that sent lately is protected where it has nothing at the moment, but not for ever.
-	if got := f.block(time.Second); got["acme"] > 1_600 {
-		t.Errorf("the block just after the others' has %v", got)
+}
+
+// TestStallIsNoReason: a network that stood still does not take it for the price of transactions.
+func TestStallIsNoReason(t *testing.T) {
+	t.Parallel()
+	f := newFlooded(t, 250*time.Millisecond, 10*time.Microsecond)
+	waiting := map[string]int{"acme": 10_000, "globex": 10}
+	for range 40 {
+		f.block(waiting)
 	}
-	for range 80 {
-		f.waits(map[string]int{"acme": 10_000})
-		f.block(300 * time.Millisecond)
+	before := f.block(waiting)["acme"]
+	f.now = f.now.Add(3 * time.Second)
+	for range 40 {
+		f.block(waiting)
 	}
-	f.waits(map[string]int{"acme": 10_000})
-	if got := f.block(time.Second); !maps.Equal(got, map[string]int{"acme": 10_000}) {
-		t.Errorf("long after the others' there is %v", got)
-	}
-	if len(f.pool.takings) != 1 {
-		t.Errorf("remembered are %v", f.pool.takings)
+	if after := f.block(waiting)["acme"]; after < before*2/3 {
+		t.Errorf("%d transactions before it, %d after it", before, after)
 	}
 }
 
 // TestEqualsFillBlocks: where several send much, or one is alone, blocks are as large as they can be, even when now and then
-// somebody has nothing for one, or always sends little.
+// somebody has nothing for one, or always sends little. What no block takes is no flood.
 func TestEqualsFillBlocks(t *testing.T) {
 	t.Parallel()
-	for _, orgs := range [][]string{{"acme"}, {"acme", "globex"}, {"acme", "globex", "initech", "hooli"}, {"acme", "globex", "initech", "quiet"}} {
-		f := newFlooded(t)
+	for _, orgs := range [][]string{
+		{"acme"}, {"acme", "globex"}, {"acme", "globex", "initech", "hooli"},
+		{"acme", "globex", "quiet"}, {"acme", "globex", "initech", "quiet"},
+	} {
+		f := newFlooded(t, 250*time.Millisecond, 100*time.Microsecond)
 		for i := range 40 {
 			waiting, want := map[string]int{}, map[string]int{}
 			for j, org := range orgs {
@@ -106,10 +127,14 @@ func TestEqualsFillBlocks(t *testing.T) {
 					waiting[org], want[org] = n, n
 				}
 			}
-			f.waits(waiting)
-			if got := f.block(400 * time.Millisecond); !maps.Equal(got, want) {
-				t.Fatalf("block %d of %d organisations has %v, want %v", i, len(orgs), got, want)
+			if got := f.block(waiting); !maps.Equal(got, want) {
+				t.Fatalf("block %d of %v has %v, want %v", i, orgs, got, want)
 			}
 		}
+	}
+	all := takings{"acme": 3000, "globex": 2000, "quiet": 3}
+	stuck := &turn{line: &line{org: "hooli"}, waiting: make([]*entry, 20_000)}
+	if org := all.flooder([]*turn{stuck}); org != "" {
+		t.Errorf("%s floods", org)
 	}
 }

@@ -114,7 +114,7 @@ func Run(ctx context.Context, h *home.Home, options Options) (err error) {
 			Listen:        h.Config.P2P.Listen,
 			Name:          h.Config.Name,
 			Profile:       h.Config.Consensus.Profile(),
-			BlockInterval: machine.BlockInterval,
+			BlockInterval: func() time.Duration { return time.Duration(machine.Charter().BlockIntervalMs) * time.Millisecond },
 			Logger:        log.With("part", "consensus"),
 		},
 	}
