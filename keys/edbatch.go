@@ -63,6 +63,7 @@ func (b *Batch) verifyEd25519(indices []int, verdicts []error) {
 			b.ed.gather(b.entries, chunk, coefficients, verdicts)
 			b.ed.budget = maxShare * len(b.ed.terms)
 			b.settle(&b.ed, &b.ed.budget, 0, len(b.ed.terms), false, verdicts)
+			clear(b.ed.keys) // let go of the keys
 			continue
 		}
 		v := ed25519.NewBatchVerifierWithCapacity(len(chunk))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +167,9 @@ func TestPortsAreFreeAndDistinct(t *testing.T) {
 	free := second.numbers[0]
 	if err := checkFree("acme-1", at(free)); err != nil {
 		t.Errorf("a port that was given: %v", err)
+	}
+	if runtime.GOOS != "linux" {
+		return // elsewhere a port may be found free all the same
 	}
 	if p, err := reserveBetween(free, free, 1); !errors.Is(err, ErrPortInUse) {
 		t.Errorf("a port that was given to somebody else: %v, %v, want ErrPortInUse", p, err)

@@ -22,7 +22,7 @@ const (
 	portsPerNode = 4
 
 	// leaveTimeout bounds what takes a fraction of a millisecond.
-	leaveTimeout = 10 * time.Second
+	leaveTimeout = 5 * time.Second
 )
 
 // loopback is the only host on which anything here listens or is published.
@@ -30,8 +30,8 @@ const loopback = "127.0.0.1"
 
 // ports is a set of free ports, kept free for us as long as it is open.
 //
-// Between Close and the start of the nodes somebody else could find them free. So each is left with a connection that has just
-// ended: for a minute such a port can be listened on, as all servers do, and is not found free by anybody who reserves ports.
+// Between Close and the start of the nodes somebody else could find them free. So each is left, where that works, with a connection that
+// has just ended: for a minute such a port can be listened on, as all servers do, and is not found free by anybody who reserves ports.
 type ports struct {
 	numbers   []int
 	listeners []*net.TCPListener
@@ -75,8 +75,10 @@ func (p *ports) next() int {
 // Close gives the ports to whoever listens on them first.
 func (p *ports) Close() error {
 	var errs []error
+	works := true
 	for _, listener := range p.listeners {
-		errs = append(errs, leave(listener), listener.Close())
+		works = works && leave(listener) == nil // nothing fails without it
+		errs = append(errs, listener.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -99,12 +101,17 @@ func leave(listener *net.TCPListener) error {
 	if err := errors.Join(listener.SetDeadline(deadline), client.SetDeadline(deadline)); err != nil {
 		return err
 	}
-	server, err := listener.Accept()
-	if err != nil {
-		return err
-	}
-	if err := server.Close(); err != nil {
-		return err
+	for {
+		server, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		if err := server.Close(); err != nil {
+			return err
+		}
+		if server.RemoteAddr().String() == client.LocalAddr().String() {
+			break // and not a node that looks for one that had this port
+		}
 	}
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
 		return fmt.Errorf("the end of a connection to %s: %w", listener.Addr(), err)
