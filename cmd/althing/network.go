@@ -28,7 +28,7 @@ import (
 const healthTimeout = 5 * time.Second
 
 // gcPercent lets the heap of a node grow to two and a quarter times what is in use before it is collected, instead of twice. With 100 a busy
-// node takes a twelfth more of the processor, with 150 a hundred MiB more memory. The environment variable GOGC overrides it.
+// node may take a twelfth more of the processor, with 150 it takes some 60 MiB more memory. The environment variable GOGC overrides it.
 const gcPercent = 125
 
 func newNetworkCommand(s *streams) *cobra.Command {
