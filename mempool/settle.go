@@ -220,7 +220,7 @@ func (p *Pool) drainLocked(n, own int, now time.Time) {
 	if n == 0 || last.IsZero() {
 		return
 	}
-	if 4*p.since.Sub(last) < now.Sub(last) { // the pool was hardly ever empty in between
+	if p.since.Sub(last) < now.Sub(last)/4 { // the pool was hardly ever empty in between
 		p.tempo.add(n, min(now.Sub(last), maxRetry), p.takings.flooder(nil) != "")
 	}
 	if p.since.After(last) {

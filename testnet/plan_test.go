@@ -168,6 +168,9 @@ func TestPortsAreFreeAndDistinct(t *testing.T) {
 	if err := checkFree("acme-1", at(free)); err != nil {
 		t.Errorf("a port that was given: %v", err)
 	}
+	if p, err := reserveBetween(free, free, 2); !errors.Is(err, ErrPortInUse) {
+		t.Errorf("more ports than there are: %v, %v, want ErrPortInUse", p, err)
+	}
 	if runtime.GOOS != "linux" {
 		return // elsewhere a port may be found free all the same
 	}
